@@ -1,0 +1,1 @@
+"""AiiDA node classes, the bulk writer, and reading back in bulk."""

@@ -1,0 +1,175 @@
+"""The one bulk writer: many frame nodes and links under a running process, in short transactions.
+
+The database checks neither links nor nodes written this way, so everything is checked here first. A transaction holds
+at most ``NODES_PER_TRANSACTION`` nodes: longer ones would lock the daemon out of an SQLite database.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from uuid import uuid4
+
+from aiida import orm
+from aiida.common.hashing import make_hash
+from aiida.common.links import LinkType, validate_link_label
+from aiida.common.timezone import now
+from aiida.manage import get_manager
+from aiida.orm.entities import EntityTypes
+from aiida.orm.implementation.utils import clean_value
+
+from aiida_traincraft.data.frame import BATCH_FILE, content_to_hash
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.science.structure import Structure, to_record
+
+NODES_PER_TRANSACTION = 2000
+
+FrameClass = type[TrainingStructureData] | type[LabelData]
+
+
+@dataclass(frozen=True)
+class NewFrame:
+    """A frame node to be made, and the label of the link from the process that makes it."""
+
+    node_class: FrameClass
+    structure: Structure
+    link_label: str
+
+
+@dataclass(frozen=True)
+class StoredFrame:
+    """A frame node that was made."""
+
+    uuid: str
+    fingerprint: str
+
+
+def create_frames(process: orm.CalculationNode, frames: Iterable[NewFrame]) -> list[StoredFrame]:
+    """Store frames as nodes created by a running process.
+
+    Parameters
+    ----------
+    process
+        The stored, unsealed calculation whose outputs they become; it is excluded as a source for caching, because a
+        cached run would clone its outputs one by one.
+    frames
+        The frames, streamed: each chunk is validated, then stored whole or not at all.
+
+    Returns
+    -------
+    list of StoredFrame
+        In the order given.
+
+    Raises
+    ------
+    ValueError
+        If a frame is invalid or a link label is taken; nothing of its chunk is stored.
+    """
+    _check_process(process)
+    process.base.caching.is_valid_cache = False
+    taken = _link_labels(process, outgoing=True)
+    stored: list[StoredFrame] = []
+    for chunk in _chunks(frames, NODES_PER_TRANSACTION):
+        stored += _store_chunk(process, chunk, taken)
+    _analyze()
+    return stored
+
+
+def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str) -> None:
+    """Link stored data nodes as inputs of a running process, as ``<prefix>__000000``, ...; repeating does no harm.
+
+    Raises
+    ------
+    ValueError
+        If a UUID belongs to no stored data node.
+    """
+    _check_process(process)
+    query = orm.QueryBuilder().append(orm.Data, filters={'uuid': {'in': list(set(uuids))}}, project=['uuid', 'id'])
+    pks = dict(query.iterall())
+    missing = [uuid for uuid in uuids if uuid not in pks]
+    if missing:
+        raise ValueError(f'{len(missing)} inputs are not in the database, the first is {missing[0]}')
+    taken = _link_labels(process, outgoing=False)
+    rows = [
+        {'input_id': pks[uuid], 'output_id': process.pk, 'type': LinkType.INPUT_CALC.value, 'label': label}
+        for uuid, label in ((uuid, f'{prefix}__{index:06d}') for index, uuid in enumerate(uuids))
+        if label not in taken
+    ]
+    backend = get_manager().get_profile_storage()
+    for chunk in _chunks(rows, NODES_PER_TRANSACTION):
+        with backend.transaction():
+            backend.bulk_insert(EntityTypes.LINK, chunk)
+
+
+def _store_chunk(process: orm.CalculationNode, chunk: list[NewFrame], taken: set[str]) -> list[StoredFrame]:
+    backend = get_manager().get_profile_storage()
+    batch, rows = io.BytesIO(), []
+    user = orm.User.collection.get_default()
+    common = {'user_id': user.pk, 'process_type': None, 'description': '', 'ctime': now(), 'mtime': now()}
+    for frame in chunk:
+        validate_link_label(frame.link_label)
+        if frame.link_label in taken:
+            raise ValueError(f'process {process.pk} has an output {frame.link_label!r} already')
+        taken.add(frame.link_label)
+        value = frame.structure if frame.node_class is LabelData else frame.structure.bare()
+        record = to_record(value)
+        attributes = frame.node_class.frame_attributes(value) | {'offset': batch.tell(), 'nbytes': len(record)}
+        batch.write(record)
+        node_type = frame.node_class.class_node_type
+        digest = make_hash(content_to_hash(node_type, attributes['fingerprint']))
+        rows.append(
+            common
+            | {
+                'uuid': str(uuid4()),
+                'label': attributes['fingerprint'],
+                'node_type': node_type,
+                'attributes': clean_value(attributes),
+                'extras': {'_aiida_hash': digest},
+            }
+        )
+    batch.seek(0)
+    key = backend.get_repository().put_object_from_filelike(batch)
+    for row in rows:
+        row['repository_metadata'] = {'o': {BATCH_FILE: {'k': key}}}
+    with backend.transaction():
+        pks = backend.bulk_insert(EntityTypes.NODE, rows, allow_defaults=True)
+        links = [
+            {'input_id': process.pk, 'output_id': pk, 'type': LinkType.CREATE.value, 'label': frame.link_label}
+            for pk, frame in zip(pks, chunk, strict=True)
+        ]
+        backend.bulk_insert(EntityTypes.LINK, links)
+    return [StoredFrame(row['uuid'], row['label']) for row in rows]
+
+
+def _check_process(process: orm.CalculationNode) -> None:
+    if not isinstance(process, orm.CalculationNode):
+        raise ValueError(f'{process} is no calculation: only calculations create data')
+    if not process.is_stored or process.is_sealed:
+        raise ValueError(f'process {process.pk} must be stored and still running')
+
+
+def _link_labels(process: orm.CalculationNode, outgoing: bool) -> set[str]:
+    """Labels of the links between a process and its data, without loading the nodes."""
+    query = orm.QueryBuilder().append(orm.CalculationNode, filters={'id': process.pk}, tag='process')
+    relation = {'with_incoming': 'process'} if outgoing else {'with_outgoing': 'process'}
+    query.append(orm.Data, **relation, edge_project=['label'], project=[])
+    return set(query.all(flat=True))
+
+
+def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _analyze() -> None:
+    """Refresh PostgreSQL's statistics: its first query after a bulk insert is slow without."""
+    backend = get_manager().get_profile_storage()
+    if type(backend).__module__.startswith('aiida.storage.psql_dos'):
+        from sqlalchemy import text
+
+        backend.get_session().execute(text('ANALYZE db_dbnode, db_dblink'))

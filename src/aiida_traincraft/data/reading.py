@@ -1,0 +1,64 @@
+"""Many frames at once: one query, each batch object opened once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from aiida import orm
+from aiida.manage import get_manager
+
+from aiida_traincraft.data.frame import BATCH_FILE
+from aiida_traincraft.science.structure import Structure, from_record
+
+QUERY_CHUNK = 5000
+
+
+def read_structures(uuids: Sequence[str]) -> list[Structure]:
+    """Read frames of structure or label nodes, in the order given.
+
+    Parameters
+    ----------
+    uuids
+        UUIDs of stored frame nodes.
+
+    Returns
+    -------
+    list of Structure
+        One per UUID.
+
+    Raises
+    ------
+    ValueError
+        If a UUID belongs to no node.
+    """
+    places: dict[str, tuple[str, int, int]] = {}
+    for start in range(0, len(uuids), QUERY_CHUNK):
+        query = orm.QueryBuilder()
+        query.append(
+            orm.Data,
+            filters={'uuid': {'in': list(uuids[start : start + QUERY_CHUNK])}},
+            project=['uuid', 'repository_metadata', 'attributes.offset', 'attributes.nbytes'],
+        )
+        for uuid, metadata, offset, nbytes in query.iterall():
+            places[uuid] = (_object_key(metadata), offset, nbytes)
+    missing = [uuid for uuid in uuids if uuid not in places]
+    if missing:
+        raise ValueError(f'{len(missing)} nodes are not in the database, the first is {missing[0]}')
+    batches: dict[str, list[str]] = defaultdict(list)
+    for uuid, (key, _, _) in places.items():
+        batches[key].append(uuid)
+    found: dict[str, Structure] = {}
+    repository = get_manager().get_profile_storage().get_repository()
+    for key, members in batches.items():
+        with repository.open(key) as handle:
+            for uuid in sorted(members, key=lambda member: places[member][1]):
+                _, offset, nbytes = places[uuid]
+                handle.seek(offset)
+                found[uuid] = from_record(handle.read(nbytes))
+    return [found[uuid].copy() for uuid in uuids]
+
+
+def _object_key(metadata: dict[str, Any]) -> str:
+    return str(metadata['o'][BATCH_FILE]['k'])

@@ -1,0 +1,41 @@
+"""Section ``[codes]``: AiiDA codes and how their jobs run."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from aiida_traincraft.science.config.base import StrictModel
+
+
+class CodeConfig(StrictModel):
+    """One AiiDA code (a Python interpreter) with the options of its jobs."""
+
+    code: str
+    """Label (``name@computer``) or UUID of the code."""
+    max_wallclock_seconds: int = Field(default=3600, ge=10)
+    """Time limit of one job (s)."""
+    num_machines: int = Field(default=1, ge=1)
+    """Nodes per job."""
+    num_mpiprocs_per_machine: int = Field(default=1, ge=1)
+    """MPI processes per node."""
+    num_cores_per_mpiproc: int | None = Field(default=None, ge=1)
+    """Cores per process."""
+    omp_num_threads: int = Field(default=1, ge=1)
+    """Threads of one process."""
+    queue_name: str | None = None
+    """Queue of the scheduler."""
+    account: str | None = None
+    """Account that pays."""
+    prepend_text: str = ''
+    """Shell lines before the command, such as ``module load``."""
+
+
+class CodesConfig(StrictModel):
+    """Codes by role; the defaults are those that ``traincraft setup`` makes."""
+
+    ase: CodeConfig = CodeConfig(code='traincraft-ase@localhost')
+    """Python with ase: labels of a teacher, initial sampling."""
+    pace: CodeConfig = CodeConfig(code='traincraft-pace@localhost')
+    """Python with python-ace: linear fits, active sets, exploration, evaluation."""
+    pacemaker: CodeConfig = CodeConfig(code='traincraft-pacemaker@localhost')
+    """Python with python-ace and tensorpotential: nonlinear fits."""

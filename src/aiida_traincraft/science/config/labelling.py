@@ -1,0 +1,30 @@
+"""Section ``[labelling]``: who gives energies and forces."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from aiida_traincraft.science.config.base import CalculatorField, PluginConfig
+from aiida_traincraft.science.registry import register
+
+
+class LabellingConfig(PluginConfig):
+    """What every labeller has."""
+
+    max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
+    """Fraction of a batch whose labels may fail before the campaign stops."""
+    min_distance: float = Field(default=0.5, ge=0)
+    """Structures with two atoms closer than this fraction of the sum of their covalent radii are refused."""
+
+
+@register('labeller', 'ase')
+class AseLabelling(LabellingConfig):
+    """Any registered ASE calculator as teacher, many structures per job."""
+
+    type: Literal['ase'] = 'ase'
+    calculator: CalculatorField
+    """The teacher."""
+    batch_size: int = Field(default=200, ge=1)
+    """Structures per job."""

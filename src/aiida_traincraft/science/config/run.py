@@ -1,0 +1,22 @@
+"""Section ``[run]``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from aiida_traincraft.science.config.base import StrictModel
+
+
+class RunConfig(StrictModel):
+    """Name, seed and place of a campaign."""
+
+    name: str = Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9._-]*$')
+    """Name of the campaign; results go to ``<outdir>/<name>/``."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of all randomness; the same seed and config give the same structures."""
+    outdir: str = 'runs'
+    """Folder for results, relative to where the campaign is started."""
+    plugins: list[str] = []
+    """Python files with further plugins, relative to the config file."""
+    max_concurrent: int = Field(default=2, ge=1)
+    """Most jobs of one stage that run at the same time."""

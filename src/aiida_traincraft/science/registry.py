@@ -1,0 +1,134 @@
+"""Plugins found by kind and name: one new file with ``@register`` adds one, no dispatcher to edit.
+
+Kinds and what their functions take and give:
+
+=============  ============================================================  =========================
+kind           arguments                                                     returns
+=============  ============================================================  =========================
+source         ``(config, workspace)``                                       ``Structure``
+builder        ``(config, rng)``                                             ``Structure``
+transform      ``(structure, config, rng)``                                  ``Structure``
+calculator     ``(config)``                                                  ASE calculator
+sampler        ``(structure, calculator, workspace, config, rng, watch)``    ``SamplingRun``
+selector       ``(pool, config)``                                            ``StageResult``
+labeller       (configuration only; a WorkChain does the work)               -
+trainer        (configuration only; a WorkChain does the work)               -
+explorer       (configuration only; a WorkChain does the work)               -
+=============  ============================================================  =========================
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiida_traincraft.science.config.base import PluginConfig
+
+KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'labeller', 'trainer', 'explorer')
+ENTRY_POINT_GROUP = 'aiida_traincraft.plugins'
+_BUILTIN_PACKAGES = ('calculators', 'config', 'geometry', 'sampling', 'selection')
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One registered implementation."""
+
+    kind: str
+    name: str
+    config: type[PluginConfig]
+    function: Callable[..., Any]
+    summary: str
+
+
+class UnknownPluginError(ValueError):
+    """A kind has no plugin of that name; the message suggests the nearest and lists the valid names."""
+
+
+_plugins: dict[tuple[str, str], Plugin] = {}
+_loaded: set[str] = set()
+
+
+def register(kind: str, name: str, config: type[PluginConfig] | None = None) -> Callable[[T], T]:
+    """Register a function (or, for kinds that are only configuration, a config class) under ``kind`` and ``name``.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown or the name is taken by another object.
+    """
+
+    def decorator(target: T) -> T:
+        if kind not in KINDS:
+            raise ValueError(f'unknown plugin kind {kind!r}; kinds are {", ".join(KINDS)}')
+        model = config if config is not None else target
+        if not (isinstance(model, type) and issubclass(model, PluginConfig)):
+            raise TypeError(f'{kind} {name!r}: a config model derived from PluginConfig is needed')
+        if not callable(target):
+            raise TypeError(f'{kind} {name!r} is not callable')
+        taken = _plugins.get((kind, name))
+        # A module imported twice under two names (a plugin file) may register the same object again.
+        if taken is not None and taken.function.__qualname__ != target.__qualname__:
+            raise ValueError(f'{kind} {name!r} is already registered by {taken.function.__module__}')
+        summary = (target.__doc__ or '').strip().split('\n')[0]
+        _plugins[kind, name] = Plugin(kind, name, model, target, summary)
+        return target
+
+    return decorator
+
+
+def load_plugins(files: Iterable[Path] = ()) -> None:
+    """Import the built-in plugins, those of the entry point group, and the files given; repeating is harmless."""
+    for package in _BUILTIN_PACKAGES:
+        module = importlib.import_module(f'aiida_traincraft.science.{package}')
+        for info in pkgutil.iter_modules(module.__path__, module.__name__ + '.'):
+            importlib.import_module(info.name)
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.value not in _loaded:
+            point.load()
+            _loaded.add(point.value)
+    for path in files:
+        location = str(Path(path).resolve())
+        if location in _loaded:
+            continue
+        if not Path(location).is_file():
+            raise FileNotFoundError(f'plugin file {path} does not exist')
+        spec = importlib.util.spec_from_file_location(f'traincraft_plugin_{Path(path).stem}', location)
+        if spec is None or spec.loader is None:
+            raise ImportError(f'plugin file {path} is not a Python module (.py)')
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        _loaded.add(location)
+
+
+def names(kind: str) -> list[str]:
+    """Names registered for a kind, alphabetical."""
+    return sorted(name for found, name in _plugins if found == kind)
+
+
+def plugins() -> list[Plugin]:
+    """All registered plugins, by kind (in pipeline order) and name."""
+    return sorted(_plugins.values(), key=lambda plugin: (KINDS.index(plugin.kind), plugin.name))
+
+
+def get(kind: str, name: str) -> Plugin:
+    """Find a plugin.
+
+    Raises
+    ------
+    UnknownPluginError
+        If there is none; names the nearest and the allowed ones.
+    """
+    try:
+        return _plugins[kind, name]
+    except KeyError:
+        near = difflib.get_close_matches(str(name), names(kind), n=1)
+        hint = f'; did you mean {near[0]!r}?' if near else ''
+        raise UnknownPluginError(f'no {kind} is called {name!r}{hint} (allowed: {", ".join(names(kind))})') from None

@@ -1,0 +1,31 @@
+"""A folder that a stage may write to, always by absolute path."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Absolute folder of one run; nothing changes the process's own working directory."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'root', Path(self.root).resolve())
+        self.root.mkdir(parents=True, exist_ok=True)
+
+    def path(self, *parts: str) -> Path:
+        """Absolute path inside the workspace; its parent folder exists.
+
+        Raises
+        ------
+        ValueError
+            If the path would leave the workspace.
+        """
+        target = self.root.joinpath(*parts).resolve()
+        if not target.is_relative_to(self.root):
+            raise ValueError(f'{"/".join(parts)} lies outside the workspace {self.root}')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target

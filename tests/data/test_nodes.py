@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from aiida import orm
+from ase import Atoms
+
+from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
+from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.ledger import LedgerData, LedgerRow
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.science.structure import Structure
+
+pytestmark = pytest.mark.usefixtures('aiida_profile')
+
+
+def test_structure_node_serves_as_structure_data(copper_frames):
+    frame = copper_frames[0].copy()
+    frame.atoms.set_array('tc_fragment', np.arange(len(frame)))
+    frame.atoms.set_initial_magnetic_moments([1.0] * len(frame))
+    node = orm.load_node(TrainingStructureData(frame).store().pk)
+    assert isinstance(node, orm.StructureData)
+    assert np.allclose(node.get_ase().positions, frame.atoms.positions)
+    assert np.allclose(node.cell, frame.atoms.cell.array)
+    assert node.pbc == (True, True, True)
+    assert node.get_kind_names() == ['Cu']
+    assert node.get_cell_volume() == pytest.approx(frame.atoms.get_volume())
+    back = node.get_structure()
+    assert back.atoms.arrays['tc_fragment'].tolist() == list(range(len(frame)))
+    assert back.atoms.get_initial_magnetic_moments().tolist() == [1.0] * len(frame)
+    assert back.provenance['system'] == node.system == 'bulk'
+    assert node.label == frame.content_hash()
+    assert 'Cu8' in str(node)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda s: s.atoms.positions.__setitem__((0, 0), np.nan), 'not finite'),
+        (lambda s: s.atoms.set_cell(np.zeros((3, 3))), 'linearly dependent'),
+        (lambda s: s.atoms.__delitem__(slice(None)), 'at least one atom'),
+        (lambda s: s.atoms.numbers.__setitem__(0, 0), 'between 1 and 118'),
+    ],
+)
+def test_invalid_geometry_is_refused(copper_frames, change, message):
+    frame = copper_frames[0].copy()
+    change(frame)
+    with pytest.raises(ValueError, match=message):
+        TrainingStructureData(frame)
+
+
+def test_label_scalars(copper_frames):
+    frame = copper_frames[0]
+    node = LabelData(frame).store()
+    assert node.energy == pytest.approx(frame.properties['energy'])
+    assert node.max_force == pytest.approx(np.linalg.norm(frame.properties['forces'], axis=1).max())
+    assert node.pressure == pytest.approx(-frame.properties['stress'][:3].mean())
+    assert node.structure_fingerprint == frame.content_hash()
+    assert np.array_equal(node.forces, frame.properties['forces'])
+
+
+@pytest.mark.parametrize(
+    ('properties', 'message'),
+    [
+        ({'energy': 1.0}, 'needs forces'),
+        ({'energy': np.inf, 'forces': np.zeros((8, 3))}, 'cannot be stored'),
+        ({'energy': 1.0, 'forces': np.zeros((3, 8))}, 'expected'),
+        ({'energy': 1.0, 'forces': np.zeros((8, 3)), 'stress': np.zeros((3, 3))}, 'stress has shape'),
+    ],
+)
+def test_invalid_labels_are_refused(copper_frames, properties, message):
+    frame = Structure(copper_frames[0].atoms, properties, {'level_of_theory': 'emt'})
+    with pytest.raises(ValueError, match=message):
+        LabelData(frame)
+
+
+def test_a_label_needs_its_level(copper_frames):
+    with pytest.raises(ValueError, match='level of theory'):
+        LabelData(Structure(copper_frames[0].atoms, copper_frames[0].properties))
+
+
+def test_level_of_theory_is_found_again():
+    one = LevelOfTheoryData.get_or_create({'type': 'ase', 'calculator': {'type': 'emt'}})
+    two = LevelOfTheoryData.get_or_create({'calculator': {'type': 'emt'}, 'type': 'ase'})
+    other = LevelOfTheoryData.get_or_create({'type': 'ase', 'calculator': {'type': 'lj'}})
+    assert one.pk == two.pk != other.pk
+
+
+def test_frames_node(copper_frames):
+    frames = [frame.bare() for frame in copper_frames[:3]]
+    frames[1].properties['uncertainty'] = np.linspace(0, 3, len(frames[1]))
+    node = orm.load_node(FramesData(frames).store().pk)
+    assert node.n_frames == 3
+    assert node.max_uncertainty == 3.0
+    assert np.isnan(node.uncertainty[[0, 2]]).all()
+    assert [frame.content_hash() for frame in node.get_frames()] == [frame.content_hash() for frame in frames]
+
+
+def test_dataset_digest_ignores_uuids_and_order(copper_frames):
+    def make(frames):
+        labels = [LabelData(frame).store() for frame in frames]
+        rows = [DatasetRow(node.uuid, node.fingerprint, node.structure_fingerprint) for node in labels]
+        return DatasetData(rows, ['emt'], {'Cu': 3.5}).store()
+
+    one, two = make(copper_frames[:4]), make(copper_frames[:4][::-1])
+    assert one.digest == two.digest != make(copper_frames[:3]).digest
+    assert one.count('train') == 4
+    structures = one.get_structures('train')
+    assert [s.properties['energy'] for s in structures] == [f.properties['energy'] for f in copper_frames[:4]]
+    assert structures[0].provenance['split'] == 'train'
+
+
+def test_dataset_refuses_leaks_and_mixed_levels():
+    with pytest.raises(ValueError, match='occurs twice, in splits train and test'):
+        DatasetData([DatasetRow('a', 'a', 's'), DatasetRow('b', 'b', 's', 'test')], ['emt'], {})
+    with pytest.raises(ValueError, match='2 levels of theory'):
+        DatasetData([], ['emt', 'pbe'], {})
+
+
+def test_isolated_atoms_give_e0(copper_frames):
+    atom = Structure(Atoms('Cu', pbc=False), {'energy': 3.51})
+    assert isolated_atom_energies([atom]) == {'Cu': 3.51}
+    with pytest.raises(ValueError, match='not an isolated atom'):
+        isolated_atom_energies(copper_frames[:1])
+
+
+def test_ledger_counts_and_reasons():
+    rows = [LedgerRow('a', 'f', 'ok', label='x'), LedgerRow('b', 'g', 'failed', reason='overlap')]
+    node = orm.load_node(LedgerData(rows).store().pk)
+    assert node.counts['total'] == 2
+    assert node.counts['labelled'] == node.counts['failed'] == 1
+    assert node.reasons == {'overlap': 1}
+    assert node.rows == rows
+    with pytest.raises(ValueError, match='either a label or a reason'):
+        LedgerData([LedgerRow('a', 'f', 'ok')])
+
+
+def test_manifest_keeps_order():
+    node = ManifestData(['b', 'a'], ['2', '1']).store()
+    assert orm.load_node(node.pk).uuids == ['b', 'a']
+    assert len(node) == 2
