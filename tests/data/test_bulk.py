@@ -73,7 +73,8 @@ def test_chunks_are_stored_whole_or_not_at_all(process, copper_frames, monkeypat
 
 
 def test_a_link_label_is_used_once(process, copper_frames):
-    create_frames(process, [NewFrame(LabelData, copper_frames[0], 'label')])
+    first = create_frames(process, [NewFrame(LabelData, copper_frames[0], 'label')])
+    assert create_frames(process, [NewFrame(LabelData, copper_frames[0], 'label')]) == first
     with pytest.raises(ValueError, match="an output 'label' already"):
         create_frames(process, [NewFrame(LabelData, copper_frames[1], 'label')])
 

@@ -67,14 +67,20 @@ def create_frames(process: orm.CalculationNode, frames: Iterable[NewFrame]) -> l
     Raises
     ------
     ValueError
-        If a frame is invalid or a link label is taken; nothing of its chunk is stored.
+        If a frame is invalid or its link label belongs to another frame; nothing of its chunk is stored.
+
+    Notes
+    -----
+    A frame that the process has made already under the same link label is not made again: a parser that is killed and
+    started anew loses nothing and repeats nothing.
     """
     _check_process(process)
     process.base.caching.is_valid_cache = False
-    taken = _link_labels(process, outgoing=True)
+    made = _outputs(process)
     stored: list[StoredFrame] = []
     for chunk in _chunks(frames, NODES_PER_TRANSACTION):
-        stored += _store_chunk(process, chunk, taken)
+        made |= _store_chunk(process, chunk, made)
+        stored += [made[frame.link_label] for frame in chunk]
     _analyze()
     return stored
 
@@ -93,7 +99,9 @@ def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str)
     missing = [uuid for uuid in uuids if uuid not in pks]
     if missing:
         raise ValueError(f'{len(missing)} inputs are not in the database, the first is {missing[0]}')
-    taken = _link_labels(process, outgoing=False)
+    links = orm.QueryBuilder().append(orm.Data, tag='data', project=[])
+    links.append(orm.CalculationNode, with_incoming='data', filters={'id': process.pk}, edge_project=['label'])
+    taken = set(links.all(flat=True))
     rows = [
         {'input_id': pks[uuid], 'output_id': process.pk, 'type': LinkType.INPUT_CALC.value, 'label': label}
         for uuid, label in ((uuid, f'{prefix}__{index:06d}') for index, uuid in enumerate(uuids))
@@ -105,44 +113,50 @@ def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str)
             backend.bulk_insert(EntityTypes.LINK, chunk)
 
 
-def _store_chunk(process: orm.CalculationNode, chunk: list[NewFrame], taken: set[str]) -> list[StoredFrame]:
+def _store_chunk(
+    process: orm.CalculationNode, chunk: list[NewFrame], made: dict[str, StoredFrame]
+) -> dict[str, StoredFrame]:
     backend = get_manager().get_profile_storage()
-    batch, rows = io.BytesIO(), []
     user = orm.User.collection.get_default()
     common = {'user_id': user.pk, 'process_type': None, 'description': '', 'ctime': now(), 'mtime': now()}
+    batch = io.BytesIO()
+    rows: dict[str, dict[str, Any]] = {}
     for frame in chunk:
         validate_link_label(frame.link_label)
-        if frame.link_label in taken:
-            raise ValueError(f'process {process.pk} has an output {frame.link_label!r} already')
-        taken.add(frame.link_label)
         value = frame.structure if frame.node_class is LabelData else frame.structure.bare()
+        attributes = frame.node_class.frame_attributes(value)
+        fingerprint = attributes['fingerprint']
+        if (
+            frame.link_label in rows
+            or made.get(frame.link_label, StoredFrame('', fingerprint)).fingerprint != fingerprint
+        ):
+            raise ValueError(f'process {process.pk} has an output {frame.link_label!r} already')
+        if frame.link_label in made:
+            continue
         record = to_record(value)
-        attributes = frame.node_class.frame_attributes(value) | {'offset': batch.tell(), 'nbytes': len(record)}
-        batch.write(record)
         node_type = frame.node_class.class_node_type
-        digest = make_hash(content_to_hash(node_type, attributes['fingerprint']))
-        rows.append(
-            common
-            | {
-                'uuid': str(uuid4()),
-                'label': attributes['fingerprint'],
-                'node_type': node_type,
-                'attributes': clean_value(attributes),
-                'extras': {'_aiida_hash': digest},
-            }
-        )
+        rows[frame.link_label] = common | {
+            'uuid': str(uuid4()),
+            'label': fingerprint,
+            'node_type': node_type,
+            'attributes': clean_value(attributes | {'offset': batch.tell(), 'nbytes': len(record)}),
+            'extras': {'_aiida_hash': make_hash(content_to_hash(node_type, fingerprint))},
+        }
+        batch.write(record)
+    if not rows:
+        return {}
     batch.seek(0)
     key = backend.get_repository().put_object_from_filelike(batch)
-    for row in rows:
+    for row in rows.values():
         row['repository_metadata'] = {'o': {BATCH_FILE: {'k': key}}}
     with backend.transaction():
-        pks = backend.bulk_insert(EntityTypes.NODE, rows, allow_defaults=True)
+        pks = backend.bulk_insert(EntityTypes.NODE, list(rows.values()), allow_defaults=True)
         links = [
-            {'input_id': process.pk, 'output_id': pk, 'type': LinkType.CREATE.value, 'label': frame.link_label}
-            for pk, frame in zip(pks, chunk, strict=True)
+            {'input_id': process.pk, 'output_id': pk, 'type': LinkType.CREATE.value, 'label': label}
+            for pk, label in zip(pks, rows, strict=True)
         ]
         backend.bulk_insert(EntityTypes.LINK, links)
-    return [StoredFrame(row['uuid'], row['label']) for row in rows]
+    return {label: StoredFrame(row['uuid'], row['label']) for label, row in rows.items()}
 
 
 def _check_process(process: orm.CalculationNode) -> None:
@@ -152,12 +166,11 @@ def _check_process(process: orm.CalculationNode) -> None:
         raise ValueError(f'process {process.pk} must be stored and still running')
 
 
-def _link_labels(process: orm.CalculationNode, outgoing: bool) -> set[str]:
-    """Labels of the links between a process and its data, without loading the nodes."""
+def _outputs(process: orm.CalculationNode) -> dict[str, StoredFrame]:
+    """Data that a process has made, by link label, without loading the nodes."""
     query = orm.QueryBuilder().append(orm.CalculationNode, filters={'id': process.pk}, tag='process')
-    relation = {'with_incoming': 'process'} if outgoing else {'with_outgoing': 'process'}
-    query.append(orm.Data, **relation, edge_project=['label'], project=[])
-    return set(query.all(flat=True))
+    query.append(orm.Data, with_incoming='process', edge_project=['label'], project=['uuid', 'label'])
+    return {label: StoredFrame(uuid, fingerprint) for uuid, fingerprint, label in query.iterall()}
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -23,6 +23,7 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -76,7 +77,7 @@ def register(kind: str, name: str, config: type[PluginConfig] | None = None) -> 
             raise TypeError(f'{kind} {name!r} is not callable')
         taken = _plugins.get((kind, name))
         # A module imported twice under two names (a plugin file) may register the same object again.
-        if taken is not None and taken.function.__qualname__ != target.__qualname__:
+        if taken is not None and taken.function.__qualname__ != getattr(target, '__qualname__', None):
             raise ValueError(f'{kind} {name!r} is already registered by {taken.function.__module__}')
         summary = (target.__doc__ or '').strip().split('\n')[0]
         _plugins[kind, name] = Plugin(kind, name, model, target, summary)
@@ -104,7 +105,10 @@ def load_plugins(files: Iterable[Path] = ()) -> None:
         spec = importlib.util.spec_from_file_location(f'traincraft_plugin_{Path(path).stem}', location)
         if spec is None or spec.loader is None:
             raise ImportError(f'plugin file {path} is not a Python module (.py)')
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+        module = importlib.util.module_from_spec(spec)
+        # Pydantic looks up postponed annotations in the module by its name.
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
         _loaded.add(location)
 
 

@@ -81,9 +81,19 @@ class Structure:
 
 
 def pack_arrays(arrays: dict[str, Array], info: dict[str, Any] | None = None) -> bytes:
-    """Serialise named arrays and JSON facts: header length (4 bytes), JSON header, raw little-endian buffers."""
+    """Serialise named arrays and JSON facts: header length (4 bytes), JSON header, raw little-endian buffers.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects: its bytes would be addresses.
+    """
     # Sorted, as the keys of the header are: the order of the buffers is that of the header.
-    values = {key: np.ascontiguousarray(arrays[key]) for key in sorted(arrays)}
+    # Not np.ascontiguousarray, which makes a vector of a scalar.
+    values = {key: np.asarray(arrays[key], order='C') for key in sorted(arrays)}
+    for key, value in values.items():
+        if value.dtype.hasobject:
+            raise ValueError(f'array {key!r} holds Python objects, which cannot be stored')
     little = {key: value.astype(value.dtype.newbyteorder('<'), copy=False) for key, value in values.items()}
     layout = {key: [value.dtype.str, list(value.shape)] for key, value in little.items()}
     head = json.dumps({'arrays': layout, 'info': info or {}}, sort_keys=True).encode()
@@ -159,11 +169,12 @@ def iterate_records(path: Path) -> Iterator[bytes]:
         If the file ends inside a record.
     """
     with path.open('rb') as handle:
+        end = path.stat().st_size
         while head := handle.read(8):
-            record = handle.read(int.from_bytes(head, 'little'))
-            if len(head) < 8 or len(record) < int.from_bytes(head, 'little'):
-                raise ValueError(f'{path.name} is truncated')
-            yield record
+            size = int.from_bytes(head, 'little')
+            if len(head) < 8 or size > end - handle.tell():
+                raise ValueError(f'{path.name} is truncated or no frame file')
+            yield handle.read(size)
 
 
 def read_frames(path: Path) -> list[Structure]:

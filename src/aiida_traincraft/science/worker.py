@@ -1,8 +1,9 @@
 """The one entry point that a compute node runs: ``python traincraft.zip`` in a job's folder.
 
 Reads ``task.json`` (``{"task": name, "parameters": {...}}``), calls ``aiida_traincraft.science.tasks.<name>.run``, and
-writes ``result.json``: ``{"status": "ok" | "error", "seconds": ..., "versions": {...}, ...}``. An error carries ``kind``
-and ``message``; the parser turns the kind into an exit code. Progress goes to standard output, one line at a time.
+writes ``result.json``: ``{"status": "ok" | "error", "seconds": ..., "versions": {...}, ...}``. An error carries
+``kind`` and ``message``; the parser turns the kind into an exit code. Progress goes to standard output, one line at a
+time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch')
 class TaskError(Exception):
     """A task that cannot be done; ``kind`` names the cause for the parser.
 
-    Kinds: ``missing_package``, ``bad_input``, ``walltime``, ``no_result``, ``not_finite``.
+    Kinds: ``missing_package``, ``bad_input``, ``walltime``, ``no_result``, ``not_finite``, ``killed``.
     """
 
     def __init__(self, kind: str, message: str) -> None:
@@ -51,7 +52,7 @@ def run_task(folder: Path) -> dict[str, Any]:
     try:
         request = json.loads((folder / TASK_FILE).read_text())
         module = importlib.import_module(f'aiida_traincraft.science.tasks.{request["task"]}')
-        result = {'status': 'ok'} | module.run(request['parameters'], folder)
+        result = {'status': 'ok'} | _storable(module.run(request['parameters'], folder))
     except TaskError as error:
         result = {'status': 'error', 'kind': error.kind, 'message': str(error)}
     except ModuleNotFoundError as error:
@@ -69,6 +70,15 @@ def run_task(folder: Path) -> dict[str, Any]:
     partial.write_text(json.dumps(result, allow_nan=False))
     # A rename is atomic: the parser never sees half a file.
     partial.rename(folder / RESULT_FILE)
+    return result
+
+
+def _storable(result: dict[str, Any]) -> dict[str, Any]:
+    """Refuse here what JSON cannot hold: without a result file the parser would know no reason."""
+    try:
+        json.dumps(result, allow_nan=False)
+    except ValueError as error:
+        raise TaskError('not_finite', f'the result holds NaN or infinity: {error}') from error
     return result
 
 

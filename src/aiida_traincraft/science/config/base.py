@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 
@@ -32,6 +32,8 @@ def _validator(kind: str) -> Any:
         if not isinstance(value, dict):
             raise PydanticCustomError('plugin', 'expected a table with a key "type"')
         name = value.get('type')
+        if name is not None and not isinstance(name, str):
+            raise PydanticCustomError('plugin', 'expected the name of a plugin', {'loc': 'type'})
         if name is None:
             raise PydanticCustomError(
                 'plugin', 'the key "type" is missing (allowed: {names})', {'names': ', '.join(registry.names(kind))}
@@ -79,32 +81,64 @@ class ConfigError(ValueError):
         super().__init__(f'{origin}: {count}\n' + '\n'.join(f'  {issue}' for issue in issues))
 
 
+def parse_plugin(kind: str, value: Any) -> PluginConfig:
+    """Validate one plugin's table outside a campaign, such as the parameters of a task.
+
+    Parameters
+    ----------
+    kind
+        Plugin kind; its plugins are loaded already.
+    value
+        Table with a key ``type``.
+
+    Raises
+    ------
+    ConfigError
+        With every error found, each with its key.
+    """
+    adapter: TypeAdapter[PluginConfig] = TypeAdapter(Annotated[PluginConfig, _validator(kind)])
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(explain(error, PluginConfig, (kind,)), f'cannot use this {kind}') from None
+
+
 def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...] = ()) -> list[ConfigIssue]:
     """Turn pydantic's errors into issues with the key's path, what was given, and what is allowed."""
-    issues = []
+    issues: list[ConfigIssue] = []
     for item in error.errors(include_url=False):
-        loc = prefix + tuple(item['loc'])
-        context = item.get('ctx', {})
+        keys, allowed = _resolve(model, tuple(item['loc']))
+        keys, context = prefix + keys, item.get('ctx', {})
         if item['type'] == 'plugin_errors':
             nested_model, nested = context['nested']
-            issues += explain(nested, nested_model, loc)
+            issues += explain(nested, nested_model, keys)
             continue
+        given = '' if isinstance(item['input'], dict) else f' (given {item["input"]!r})'
         if 'loc' in context:
-            loc = (*loc, context['loc'])
+            keys = (*keys, context['loc'])
         if item['type'] == 'extra_forbidden':
-            allowed = _fields_at(model, tuple(item['loc'])[:-1])
-            near = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
+            near = difflib.get_close_matches(str(keys[-1]), allowed, n=1)
             hint = f'did you mean {near[0]!r}? ' if near else ''
             message = f'unknown key (given {item["input"]!r}); {hint}allowed: {", ".join(allowed)}'
         elif item['type'] == 'missing':
             message = 'this key is required'
         elif item['type'] == 'plugin':
             message = item['msg']
+        elif item['type'] == 'union_tag_invalid':
+            keys = (*keys, 'type')
+            message = f'no such type (given {context["tag"]!r}); allowed: {context["expected_tags"]}'
+        elif item['type'] == 'union_tag_not_found':
+            keys, message = (*keys, 'type'), 'this key is required'
+        elif item['type'] in ('model_type', 'model_attributes_type', 'dict_type'):
+            message = f'expected a table{given}'
         else:
             text = item['msg'].removeprefix('Value error, ')
-            given = '' if isinstance(item['input'], dict) else f' (given {item["input"]!r})'
             message = text[:1].lower() + text[1:] + given
-        issues.append(ConfigIssue(_dotted(loc), message))
+        path = _dotted(keys)
+        if issues and issues[-1].path == path:
+            # One value that fits no member of a union: pydantic reports every member.
+            message = f'{issues.pop().message.removesuffix(given)}, or {message}'
+        issues.append(ConfigIssue(path, message))
     return issues
 
 
@@ -115,23 +149,35 @@ def _dotted(loc: tuple[str | int, ...]) -> str:
     return text or '(top level)'
 
 
-def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """Names that are valid at a place in the model."""
+def _resolve(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], list[str]]:
+    """Keys of a place as the user wrote them (pydantic adds names of union members), and what the table may hold."""
+    keys: list[str | int] = []
     current: Any = model
+    allowed: list[str] = []
     for part in loc:
+        models = _models_in(current)
+        tagged = [
+            found for found in models if 'type' in found.model_fields and found.model_fields['type'].default == part
+        ]
+        holders = [found for found in models if part in found.model_fields]
         if isinstance(part, int):
-            continue
-        annotation = current.model_fields[part].annotation if part in getattr(current, 'model_fields', {}) else None
-        current = _model_in(annotation)
-        if current is None:
-            return []
-    return sorted(current.model_fields)
+            keys.append(part)
+        elif len(models) > 1 and tagged:
+            current = tagged[0]
+        elif holders:
+            keys.append(part)
+            current = holders[0].model_fields[part].annotation
+        elif models or _has_mapping(current):
+            keys.append(part)
+        allowed = sorted({name for found in models for name in found.model_fields})
+    return tuple(keys), allowed
 
 
-def _model_in(annotation: Any) -> Any:
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, '__args__', ()):
-        if (found := _model_in(inner)) is not None:
-            return found
-    return None
+        return [annotation]
+    return [found for inner in get_args(annotation) for found in _models_in(inner)]
+
+
+def _has_mapping(annotation: Any) -> bool:
+    return get_origin(annotation) is dict or any(_has_mapping(inner) for inner in get_args(annotation))

@@ -53,7 +53,9 @@ class CampaignConfig(StrictModel):
         names = [system.name for system in (*self.systems, *self.test_set.systems)]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise ValueError(f'systems (the test set included) need names of their own; repeated: {", ".join(repeated)}')
+            raise ValueError(
+                f'systems (the test set included) need names of their own; repeated: {", ".join(repeated)}'
+            )
         if self.loop.min_cycles > self.loop.max_cycles:
             raise ValueError('loop.min_cycles is larger than loop.max_cycles')
         if not any(system.explore for system in self.systems):

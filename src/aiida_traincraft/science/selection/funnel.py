@@ -50,14 +50,16 @@ def apply_funnel(frames: Sequence[Structure], config: SelectionConfig, context: 
     ValueError
         If a stage lacks what it needs (see the stages).
     """
-    rngs = np.random.default_rng(context.seed).spawn(len(config.stages))
-    pool = Pool(frames, context)
+    rng = np.random.default_rng(context.seed)
+    pool = Pool(frames, context, rng)
     invalid: set[int] = set()
     selected_by: dict[int, str] = {}
     report = []
-    for stage, rng in zip(config.stages, rngs, strict=True):
+    for stage in config.stages:
+        # A generator per stage: what one stage draws does not change what the next one picks.
+        pool.rng = rng.spawn(1)[0]
         before = set(pool.alive)
-        result: StageResult = registry.get('selector', stage.type).function(pool, stage, rng)
+        result: StageResult = registry.get('selector', stage.type).function(pool, stage)
         if stage.type in VALIDITY_STAGES:
             invalid |= before.difference(pool.alive)
         selected_by |= {index: stage.type for index in pool.chosen if index not in selected_by}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +70,7 @@ class Pool:
     frames: Sequence[Structure]
     context: FunnelContext
     rng: np.random.Generator
+    """Source of randomness of the stage that runs now."""
     alive: list[int] = field(init=False)
     """Indices of the frames still in, in the pool's order."""
     chosen: list[int] = field(init=False, default_factory=list)
@@ -116,14 +116,3 @@ class Pool:
             self._fraction_spent += config.fraction or 0.0
             wanted = round(self._fraction_spent * budget) - before
         return max(0, min(wanted, budget - len(self.chosen)))
-
-
-def row(stage: str, result: StageResult) -> dict[str, Any]:
-    """JSON-serialisable row of the funnel's report."""
-    return {
-        'stage': stage,
-        'entered': result.entered,
-        'dropped': result.dropped,
-        'picked': result.picked,
-        'reasons': result.reasons,
-    }

@@ -1,0 +1,1 @@
+"""ACE potentials: bases, linear and nonlinear fits, active sets."""

@@ -97,12 +97,19 @@ def remove_core_repulsion(config: Any) -> None:
     config.funcspecs_blocks = blocks
 
 
+def clear_metadata(config: Any) -> None:
+    """Drop all metadata, in place: pacemaker writes user name and dates, so that no two files are equal."""
+    for key in list(dict(config.metadata)):
+        del config.metadata[key]
+
+
 def write_potential(config: Any, path: Path, e0: Mapping[str, float]) -> None:
     """Write a ``BBasisConfiguration`` atomically, with the isolated-atom energies (eV) and its size as metadata.
 
     The file format has no place for E0: an isolated atom has zero energy, and who evaluates the potential adds E0.
     """
     basis = import_pyace().ACEBBasisSet(config)
+    clear_metadata(config)
     config.metadata['nfunc'] = str(sum(n_functions(basis).values()))
     config.metadata['E0'] = json.dumps({element: e0[element] for element in basis.elements_name})
     partial = path.with_name(path.name + '.partial')

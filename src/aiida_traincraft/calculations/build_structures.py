@@ -1,0 +1,54 @@
+"""Starting geometries of a campaign."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_traincraft.calculations.campaign import read_campaign
+from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.science.config.systems import SystemConfig
+from aiida_traincraft.science.geometry import build_geometry
+from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.science.workspace import Workspace
+
+
+@calcfunction
+def build_structures(config: orm.Dict, **nodes: orm.SinglefileData) -> dict[str, FramesData]:
+    """Build one geometry per system of the campaign and of its test set.
+
+    Parameters
+    ----------
+    config
+        The validated campaign.
+    **nodes
+        ``files__*``: files that sources read; ``plugins__*``: files with plugins.
+
+    Returns
+    -------
+    dict
+        ``systems`` and ``test_systems``, one frame per system, in order.
+    """
+    campaign = read_campaign(config, nodes)
+    with tempfile.TemporaryDirectory() as name:
+        workspace = Workspace(Path(name))
+        for key, node in nodes.items():
+            if key.startswith('files__'):
+                workspace.path(node.filename).write_bytes(node.get_content(mode='rb'))
+        return {
+            'systems': FramesData(_build(campaign.systems, workspace, campaign.run.seed)),
+            'test_systems': FramesData(_build(campaign.test_set.systems, workspace, campaign.run.seed)),
+        }
+
+
+def _build(systems: list[SystemConfig], workspace: Workspace, seed: int) -> list[Any]:
+    structures = []
+    for system in systems:
+        structure = build_geometry(system.geometry, workspace, derive_seed(seed, 'geometry', system.name))
+        structure.provenance['system'] = system.name
+        structures.append(structure)
+    return structures

@@ -1,0 +1,30 @@
+"""Linear ACE fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiida_traincraft.calculations.base import WorkerCalculation
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.science.structure import write_frames
+
+
+class PaceLinearCalculation(WorkerCalculation):
+    """Fit a linear ACE by least squares on pyace's own design matrix."""
+
+    TASK = 'pace_linear'
+    RETRIEVE_TEMPORARY = (YAML,)
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define inputs, outputs and exit codes."""
+        super().define(spec)
+        spec.input('dataset', valid_type=DatasetData, help='Labels to train on (split "train").')
+        spec.output('potential', valid_type=PacePotentialData, help='The fitted potential, without active set.')
+
+    def write_inputs(self, folder: Path) -> dict[str, Any]:
+        """Write the training set."""
+        write_frames(folder / 'dataset.frames', self.inputs.dataset.get_structures('train'))
+        return {'e0': self.inputs.dataset.e0}

@@ -1,0 +1,88 @@
+"""The funnel from frames to structures worth a label."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+from aiida.engine.processes import Process
+from ase import Atoms
+
+from aiida_traincraft.calculations.campaign import read_campaign
+from aiida_traincraft.data.bulk import NewFrame, create_frames
+from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.science.config.selection import SelectionConfig
+from aiida_traincraft.science.selection import FunnelContext, apply_funnel
+from aiida_traincraft.science.structure import Structure
+
+ISOLATED_ATOM = 'isolated_atom'
+FRAMES_PREFIX = 'frames__'
+
+
+@calcfunction
+def select_structures(
+    config: orm.Dict,
+    parameters: orm.Dict,
+    ledger: LedgerData | None = None,
+    descriptors: orm.ArrayData | None = None,
+    **nodes: FramesData,
+) -> dict[str, orm.Data]:
+    """Choose what is worth a label and store each choice as a structure node.
+
+    Parameters
+    ----------
+    config
+        The validated campaign.
+    parameters
+        ``seed``; ``stages`` (overrides the funnel's; the first structures pass ``physicality`` and ``dedup`` only);
+        ``gamma_lo``, ``gamma_hi``; ``isolated_atoms``: elements whose isolated atom is added; ``budget``.
+    ledger
+        Structures that were sent to a labeller before: not chosen again, whether their label succeeded or not.
+    descriptors
+        Descriptors of the training set by the current potential.
+    **nodes
+        ``frames__*``: the candidates; ``plugins__*``: files with plugins.
+
+    Returns
+    -------
+    dict
+        ``manifest`` of the structures and ``report`` of the funnel; structures as ``structures__000000``, ....
+    """
+    campaign = read_campaign(config, nodes)
+    options = parameters.get_dict()
+    overrides = {key: options[key] for key in ('stages', 'budget') if key in options}
+    selection = SelectionConfig.model_validate(campaign.selection.model_dump(mode='json') | overrides)
+    frames = [
+        frame for key, node in sorted(nodes.items()) if key.startswith(FRAMES_PREFIX) for frame in node.get_frames()
+    ]
+    context = FunnelContext(
+        known_hashes=frozenset(row.fingerprint for row in ledger.rows) if ledger else frozenset(),
+        training_descriptors=descriptors.get_array('descriptors') if descriptors else None,
+        gamma_lo=options.get('gamma_lo'),
+        gamma_hi=options.get('gamma_hi'),
+        budget=selection.budget,
+        seed=options['seed'],
+    )
+    result = apply_funnel(frames, selection, context)
+    chosen = [structure.bare() for structure in result.selected]
+    chosen += [
+        Structure(Atoms(element, pbc=False), provenance={'system': ISOLATED_ATOM})
+        for element in options.get('isolated_atoms', [])
+    ]
+    stored = create_frames(
+        Process.current().node,
+        (NewFrame(TrainingStructureData, item, f'structures__{index:06d}') for index, item in enumerate(chosen)),
+    )
+    return {
+        'manifest': ManifestData([item.uuid for item in stored], [item.fingerprint for item in stored]),
+        'report': orm.Dict(
+            {
+                'n_candidates': len(frames),
+                'n_uncertain': result.n_uncertain,
+                'n_selected': len(result.selected),
+                'stages': result.report,
+            }
+        ),
+    }

@@ -1,0 +1,44 @@
+"""The ``traincraft`` command: one file per command group."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aiida_traincraft import __version__
+from aiida_traincraft.cli.inspect import plugins, status, why
+from aiida_traincraft.cli.run import resume, run, watch
+from aiida_traincraft.cli.setup import setup
+
+
+class _Group(click.Group):
+    """Turn what a user can mend into one screen; anything else keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from aiida.common.exceptions import AiidaException
+
+        try:
+            return super().invoke(ctx)
+        except (ValueError, FileNotFoundError, AiidaException) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={'help_option_names': ['-h', '--help']})
+@click.version_option(__version__)
+@click.option('-p', '--profile', help='AiiDA profile; the default profile without it.')
+@click.pass_context
+def main(ctx: click.Context, profile: str | None) -> None:
+    """Train machine-learned interatomic potentials by active learning, with the provenance of everything."""
+    ctx.obj = profile
+    if shutil.which('verdi') is None:
+        # Called by path, without its environment activated: the daemon looks for "verdi" beside this interpreter.
+        os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
+
+
+for command in (setup, run, watch, resume, status, why, plugins):
+    main.add_command(command)

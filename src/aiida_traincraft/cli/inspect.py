@@ -1,0 +1,98 @@
+"""``traincraft status``, ``why`` and ``plugins``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument('campaign', required=False)
+@click.pass_obj
+def status(profile: str | None, campaign: str | None) -> None:
+    """Show all campaigns, or one (name, PK or UUID) with its learning table and failed labels."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.tables import errors_text, learning_table, progress_line
+    from aiida_traincraft.provenance.campaign import progress, summarise
+    from aiida_traincraft.provenance.queries import find_campaigns, load_campaign_node
+
+    profiles.load(profile)
+    console = Console()
+    if campaign is not None:
+        node = load_campaign_node(campaign)
+        where = progress(node)
+        console.print(progress_line(where), highlight=False)
+        console.print(learning_table(summarise(node)))
+        for reason, number in where.reasons.items():
+            console.print(f'{number} failed: {reason}', highlight=False)
+        return
+    table = Table('PK', 'name', 'state', 'cycle', 'stage', 'labels ok/failed/all', 'test RMSE', 'message')
+    for node in find_campaigns():
+        where = progress(node)
+        labels = where.labels
+        table.add_row(
+            str(node.pk),
+            node.label,
+            where.state,
+            str(where.cycle),
+            where.stage,
+            f'{labels["labelled"]}/{labels["failed"]}/{labels["total"]}',
+            errors_text(where.errors) if where.errors else '-',
+            where.message,
+        )
+    console.print(table if table.row_count else 'no campaign yet; start one with: traincraft run FILE')
+
+
+@click.command()
+@click.argument('node')
+@click.pass_obj
+def why(profile: str | None, node: str) -> None:
+    """Show what shaped a node (PK or UUID): processes, codes, seeds, structures, config."""
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+    from rich.console import Console
+    from rich.tree import Tree
+
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.provenance.lineage import Step, describe, label_processes, lineage
+
+    profiles.load(profile)
+    try:
+        target = orm.load_node(int(node) if node.isdigit() else node)
+    except (NotExistent, ValueError) as error:
+        raise click.ClickException(f'there is no node {node!r} in this profile') from error
+
+    def grow(step: Step, tree: Any) -> Any:
+        for child in step.children:
+            grow(child, tree.add(child.text))
+        return tree
+
+    console = Console()
+    step = lineage(target)
+    console.print(grow(step, Tree(step.text)), highlight=False, markup=False, soft_wrap=True)
+    if isinstance(target, orm.Data) and (made := label_processes(target)):
+        console.print(f'\n{sum(made.values())} labels, made by', highlight=False)
+        for uuid, count in made.items():
+            console.print(f'  {describe(orm.load_node(uuid))}: {count}', highlight=False, markup=False)
+
+
+@click.command()
+@click.argument('files', nargs=-1, type=click.Path(exists=True, dir_okay=False))
+def plugins(files: tuple[str, ...]) -> None:
+    """List what is registered by kind, one line each; FILES with further plugins are loaded first."""
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from aiida_traincraft.science import registry
+
+    registry.load_plugins([Path(file) for file in files])
+    table = Table('kind', 'name', 'what it does', 'module')
+    for plugin in registry.plugins():
+        table.add_row(plugin.kind, plugin.name, plugin.summary, plugin.function.__module__)
+    Console().print(table)

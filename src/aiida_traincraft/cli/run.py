@@ -1,0 +1,150 @@
+"""``traincraft run``, ``watch`` and ``resume``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+POLL_SECONDS = 1.0
+
+
+@click.command()
+@click.argument('campaign', type=click.Path(path_type=Path))
+@click.option('--in-process', is_flag=True, help='Run without the daemon, for debugging: a killed run cannot resume.')
+@click.option('--detach', is_flag=True, help='Submit and return.')
+@click.option('--stop-daemon', is_flag=True, help='Stop the daemon at the end if this command started it.')
+@click.pass_obj
+def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, stop_daemon: bool) -> None:
+    """Run the campaign of a TOML file and watch it; Ctrl-C stops watching, the campaign goes on."""
+    from aiida.engine import run_get_node, submit
+
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.checks import check_codes
+    from aiida_traincraft.science.config.campaign import load_campaign
+    from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+
+    config = load_campaign(campaign)
+    profiles.load(profile)
+    builder = ActiveLearningWorkChain.get_builder_from_config(campaign)
+    check_codes(builder.codes)
+    outdir = Path(config.run.outdir).resolve() / config.run.name
+    if in_process:
+        _, node = run_get_node(builder)
+        sys.exit(_finish(node.pk, outdir))
+    started = profiles.ensure_daemon()
+    node = submit(builder)
+    click.echo(f'campaign {config.run.name!r} is submitted: PK {node.pk}, UUID {node.uuid}')
+    if detach:
+        click.echo(f'follow it with: traincraft watch {node.pk}')
+        return
+    try:
+        _watch(node.pk)
+        status = _finish(node.pk, outdir)
+    finally:
+        if started and stop_daemon:
+            _stop_daemon()
+    sys.exit(status)
+
+
+@click.command()
+@click.argument('campaign', required=False)
+@click.pass_obj
+def watch(profile: str | None, campaign: str | None) -> None:
+    """Watch a campaign (name, PK or UUID; the newest by default) and write its results when it ends."""
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.provenance.queries import load_campaign_node
+
+    profiles.load(profile)
+    node = load_campaign_node(campaign)
+    _watch(node.pk)
+    sys.exit(_finish(node.pk, _results_folder(node)))
+
+
+@click.command()
+@click.argument('campaign', required=False)
+@click.pass_obj
+def resume(profile: str | None, campaign: str | None) -> None:
+    """Go on with a campaign after anything was killed: repair, start the daemon, watch."""
+    from aiida.engine.daemon.client import get_daemon_client
+
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.provenance.queries import load_campaign_node
+
+    name = profiles.load(profile)
+    node = load_campaign_node(campaign)
+    if not node.is_terminated and not get_daemon_client().is_daemon_running:
+        profiles.end_orphans(get_daemon_client())
+        profiles.repair(name)
+        profiles.ensure_daemon()
+        click.echo('the daemon is running again')
+    _watch(node.pk)
+    sys.exit(_finish(node.pk, _results_folder(node)))
+
+
+def _watch(pk: int) -> None:
+    """Show progress until a campaign ends; Ctrl-C leaves it running."""
+    from aiida import orm
+    from rich.console import Console
+
+    from aiida_traincraft.cli.tables import progress_line
+    from aiida_traincraft.provenance.campaign import progress
+
+    console = Console()
+    last, start = '', time.monotonic()
+    try:
+        with console.status('starting') as spinner:
+            while True:
+                node = orm.load_node(pk)
+                line = progress_line(progress(node))
+                spinner.update(f'{line} [{time.monotonic() - start:.0f} s]')
+                if line != last and not console.is_terminal:
+                    console.print(line, highlight=False, soft_wrap=True)
+                last = line
+                if node.is_terminated:
+                    return
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        console.print(f'\nthe campaign goes on; come back with: traincraft watch {pk}')
+        sys.exit(0)
+
+
+def _finish(pk: int, folder: Path) -> int:
+    """Write the results, print the learning table, and return the exit status of the command."""
+    from aiida import orm
+    from rich.console import Console
+
+    from aiida_traincraft.cli.tables import learning_table
+    from aiida_traincraft.report.results import write_results
+
+    node = orm.load_node(pk)
+    summary = write_results(node, folder)
+    console = Console()
+    console.print(learning_table(summary))
+    console.print(f'stopped: {summary["stop_reason"]}', highlight=False)
+    counts = summary['labels']
+    console.print(
+        f'labels: {counts["labelled"]} ok, {counts["failed"]} failed, {counts["total"]} in all', highlight=False
+    )
+    for reason, number in summary['failed_labels'].items():
+        console.print(f'  {number} x {reason}', highlight=False)
+    console.print(f'results are in {folder}', highlight=False, soft_wrap=True)
+    # 500 and above are stop criteria: the campaign ended as its config says, with usable results.
+    usable = node.is_finished_ok or (node.is_finished and node.exit_status >= 500)
+    return 0 if usable else 1
+
+
+def _results_folder(node: object) -> Path:
+    config = node.inputs.config['run']  # type: ignore[attr-defined]
+    return Path(config['outdir']).resolve() / config['name']
+
+
+def _stop_daemon() -> None:
+    from aiida.engine.daemon.client import get_daemon_client
+
+    from aiida_traincraft.cli.profile import DAEMON_TIMEOUT
+
+    get_daemon_client().stop_daemon(timeout=DAEMON_TIMEOUT)
+    click.echo('the daemon that this command started is stopped')

@@ -1,0 +1,135 @@
+"""``traincraft setup``: computer and codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+# Role, packages that its interpreter must import, and how to get them.
+ROLES = (
+    ('ase', ('ase', 'numpy', 'pydantic'), 'pip install aiida-traincraft'),
+    ('pace', ('ase', 'numpy', 'pydantic', 'pyace'), 'pip install "aiida-traincraft[pace]" (academic licence)'),
+    (
+        'pacemaker',
+        ('ase', 'numpy', 'pydantic', 'pyace', 'tensorpotential', 'tensorflow'),
+        'an environment of its own with python-ace, tensorpotential and tensorflow-cpu (see docs/pacemaker.md; from a '
+        'clone: "make setup-pace"), then "traincraft setup --python .venv-pace/bin/python"',
+    ),
+)
+
+
+@click.command()
+@click.option('--create', is_flag=True, help='Make the profile (SQLite and ZeroMQ, no services) if it is not there.')
+@click.option(
+    '--python',
+    'pythons',
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Further Python interpreters to look for codes in; repeat for several.',
+)
+@click.option('--wal', is_flag=True, help='Write-ahead log for SQLite: faster, for local disks only.')
+@click.pass_obj
+def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], wal: bool) -> None:
+    """Set up the localhost computer and the codes found, in the profile named; repeating it does no harm."""
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.checks import missing_packages
+
+    if create:
+        _create_profile(profile)
+    name = profiles.load(profile)
+    click.echo(f'profile {name}')
+    if wal:
+        _enable_wal()
+    computer = _localhost()
+    click.echo(f'computer {computer.label}: work in {computer.get_workdir()}')
+    # Not resolved: an environment is known by its link, not by the interpreter behind it.
+    interpreters = [Path(sys.executable), *(Path.cwd() / python for python in pythons)]
+    for role, packages, remedy in ROLES:
+        lacking = {python: missing_packages(python, packages) for python in interpreters}
+        found = [python for python, missing in lacking.items() if not missing]
+        if not found:
+            gaps = '; '.join(f'{python} lacks {", ".join(missing)}' for python, missing in lacking.items())
+            click.echo(f'code traincraft-{role}: not found ({gaps}). To get it: {remedy}')
+            continue
+        click.echo(f'code {_code(computer, role, found[0])}')
+
+
+def _create_profile(name: str | None) -> None:
+    from aiida.manage.configuration import create_profile, get_config
+    from aiida.plugins import BrokerFactory
+
+    from aiida_traincraft.cli.profile import DAEMON_TIMEOUT
+
+    if name is None:
+        raise click.ClickException('name the profile to create: traincraft -p NAME setup --create')
+    config = get_config(create=True)
+    if name in config.profile_names:
+        return
+    create_profile(
+        config,
+        name=name,
+        email='traincraft@localhost',
+        storage_backend='core.sqlite_dos',
+        storage_config={},
+        broker_backend='core.zeromq',
+        broker_config=BrokerFactory('core.zeromq').get_default_config(),
+    )
+    config.set_option('runner.poll.interval', 1, scope=name)
+    config.set_option('daemon.timeout', DAEMON_TIMEOUT, scope=name)
+    if config.default_profile_name is None:
+        config.set_default_profile(name)
+    config.store()
+    click.echo(f'profile {name} is new: SQLite storage, ZeroMQ broker')
+
+
+def _enable_wal() -> None:
+    import sqlite3
+
+    from aiida.manage import get_manager
+
+    storage = get_manager().get_profile_storage()
+    if not type(storage).__module__.startswith('aiida.storage.sqlite_dos'):
+        raise click.ClickException('--wal is for profiles with SQLite storage')
+    with sqlite3.connect(storage.filepath_database) as connection:
+        connection.execute('PRAGMA journal_mode=WAL')
+
+
+def _localhost() -> object:
+    from aiida import orm
+    from aiida.manage.configuration import get_config
+
+    created, computer = orm.Computer.collection.get_or_create(
+        label='localhost',
+        hostname='localhost',
+        transport_type='core.local',
+        scheduler_type='core.direct',
+        workdir=str(Path(get_config().dirpath) / 'scratch'),
+    )
+    if created:
+        computer.store()
+        computer.set_minimum_job_poll_interval(0.5)
+        computer.set_default_mpiprocs_per_machine(1)
+    if not computer.is_configured:
+        # A login shell costs up to a second per job and gives our interpreters nothing.
+        computer.configure(safe_interval=0.0, use_login_shell=False)
+    return computer
+
+
+def _code(computer: object, role: str, python: Path) -> str:
+    from aiida import orm
+    from aiida.common.exceptions import NotExistent
+
+    label = f'traincraft-{role}'
+    try:
+        code = orm.load_code(f'{label}@{computer.label}')  # type: ignore[attr-defined]
+    except NotExistent:
+        orm.InstalledCode(computer, str(python), label=label).store()
+        return f'{label}: {python} (new)'
+    if str(code.filepath_executable) == str(python):
+        return f'{label}: {python} (there already)'
+    # A stored code never changes: the old one steps aside under another label.
+    code.label = f'{label}-{code.pk}'
+    orm.InstalledCode(computer, str(python), label=label).store()
+    return f'{label}: {python} (the one before is now {code.label})'

@@ -1,0 +1,45 @@
+"""Parser of ``traincraft.pace_activeset``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+
+from aiida_traincraft.calculations.pace_activeset import DESCRIPTORS_FILE
+from aiida_traincraft.data.potential import ASI, YACE, YAML, PacePotentialData
+from aiida_traincraft.parsers.base import WorkerParser
+
+
+class PaceActivesetParser(WorkerParser):
+    """The completed potential and the descriptors of its training set."""
+
+    def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
+        """Store potential and descriptors."""
+        if result['status'] != 'ok':
+            return None
+        before = self.node.inputs.potential
+        (folder / YAML).write_bytes(before.base.repository.get_object_content(YAML, mode='rb'))
+        potential = PacePotentialData(
+            folder / YAML,
+            e0=before.e0,
+            cutoff=before.cutoff,
+            baseline=before.baseline,
+            metrics=before.metrics,
+            yace=folder / YACE,
+            asi=folder / ASI,
+            degenerate=result['degenerate'],
+        )
+        if result['degenerate']:
+            self.logger.warning(result['message'])
+        with np.load(folder / DESCRIPTORS_FILE, allow_pickle=False) as archive:
+            values = archive['descriptors']
+        descriptors = orm.ArrayData()
+        descriptors.set_array('descriptors', values)
+        self.out('potential', potential)
+        self.out('descriptors', descriptors)
+        self.out_summary(result)
+        return None

@@ -1,0 +1,31 @@
+"""Parser of ``traincraft.pace_linear``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiida.engine import ExitCode
+
+from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.parsers.base import WorkerParser
+
+
+class PaceLinearParser(WorkerParser):
+    """The potential and the figures of its fit."""
+
+    def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
+        """Store the potential."""
+        if result['status'] != 'ok':
+            return None
+        training = self.node.inputs.parameters['training']
+        potential = PacePotentialData(
+            folder / YAML,
+            e0=self.node.inputs.dataset.e0,
+            cutoff=result['cutoff'],
+            baseline=training['baseline'],
+            metrics=result,
+        )
+        self.out('potential', potential)
+        self.out_summary(result)
+        return None

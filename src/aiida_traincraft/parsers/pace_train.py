@@ -1,0 +1,67 @@
+"""Parser of ``traincraft.pace_train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode
+
+from aiida_traincraft.calculations.pace_train import INTERIM_FILE, PARTIAL_FILE, TARGET_FILE
+from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.training.pace import read_metrics
+
+
+class PaceTrainParser(WorkerParser):
+    """Potential (or the last interim one), history, and which way the fit ended."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Keep history and interim potential even of a job that was killed before it could report."""
+        history = {key: self._metrics(f'{prefix}metrics.txt') for key, prefix in (('train', ''), ('test', 'test_'))}
+        if history['train']:
+            self.out('history', orm.Dict(history))
+        exit_code = super().parse(**kwargs)
+        folder = Path(kwargs['retrieved_temporary_folder'])
+        if exit_code is not None and 'interim' not in self.outputs and 'potential' not in self.outputs:
+            for name in (INTERIM_FILE, PARTIAL_FILE):
+                if _is_whole(folder / name, folder / TARGET_FILE):
+                    self.out('interim', self._potential(folder / name, {}))
+                    break
+        return exit_code
+
+    def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
+        """Store what the fit left behind, whichever way it ended."""
+        result.pop('history', None)
+        self.out_summary(result)
+        if result['status'] != 'ok':
+            return None
+        if result['end'] == 'walltime':
+            self.out('interim', self._potential(folder / INTERIM_FILE, result))
+            return self.exit('ERROR_OUT_OF_WALLTIME', 'pacemaker was stopped; its interim potential is kept')
+        self.out('potential', self._potential(folder / YAML, result))
+        return None
+
+    def _metrics(self, name: str) -> list[dict[str, Any]]:
+        try:
+            return read_metrics(self.retrieved.base.repository.get_object_content(name))
+        except (FileNotFoundError, ValueError):
+            return []
+
+    def _potential(self, path: Path, result: dict[str, Any]) -> PacePotentialData:
+        training = self.node.inputs.parameters['training']
+        return PacePotentialData(
+            path,
+            e0=self.node.inputs.dataset.e0,
+            cutoff=training['cutoff'],
+            baseline=training['baseline'],
+            metrics=result,
+        )
+
+
+def _is_whole(path: Path, target: Path) -> bool:
+    """Whether an interim potential was written to its end: it has as many lines as the target of the fit."""
+    if not (path.is_file() and target.is_file()):
+        return False
+    return len(path.read_text().splitlines()) >= len(target.read_text().splitlines()) > 0

@@ -1,0 +1,29 @@
+"""Parser of ``traincraft.sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiida.engine import ExitCode
+
+from aiida_traincraft.calculations.sample import FRAMES_FILE
+from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.structure import read_frames
+
+
+class SampleParser(WorkerParser):
+    """All frames as one node, and how each run ended."""
+
+    def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
+        """Store frames and summary."""
+        if result['status'] != 'ok':
+            return None
+        frames = read_frames(folder / FRAMES_FILE)
+        self.out_summary(result)
+        if not frames:
+            ends = ', '.join(sorted({run['end'] for run in result['runs']}))
+            return self.exit('ERROR_NOTHING_PRODUCED', f'no frame was kept; the runs ended as: {ends}')
+        self.out('frames', FramesData(frames))
+        return None

@@ -1,0 +1,1 @@
+"""Questions to the graph: find nodes, follow lineage, sum a campaign up."""

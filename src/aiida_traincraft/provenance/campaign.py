@@ -1,0 +1,171 @@
+"""A campaign summed up from its graph: what ``status`` shows and ``summary.json`` holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.provenance.queries import cycle_of
+
+STAGES = {
+    'build': 'build',
+    'sample': 'sample',
+    'select': 'select',
+    'label': 'label',
+    'merge': 'label',
+    'dataset': 'label',
+    'train': 'train',
+    'explore': 'explore',
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a campaign stands."""
+
+    state: str
+    cycle: int
+    stage: str
+    jobs_running: int
+    jobs_done: int
+    labels: dict[str, int]
+    reasons: dict[str, int]
+    errors: dict[str, Any] | None
+    message: str
+
+
+def children(campaign: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:
+    """Children of a campaign by their key, in the order in which they began; the last of each key."""
+    links = campaign.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+    return {link.link_label: link.node for link in sorted(links, key=lambda link: link.node.pk)}
+
+
+def jobs(process: orm.ProcessNode) -> list[orm.CalcJobNode]:
+    """CalcJobs among a process and all that it called."""
+    called = [process, *getattr(process, 'called_descendants', [])]
+    return [node for node in called if isinstance(node, orm.CalcJobNode)]
+
+
+def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
+    """Counts and reasons of failure over the labelled batches of the cycles before ``upto`` (all without it)."""
+    counts = {'total': 0, 'labelled': 0, 'failed': 0}
+    reasons: dict[str, int] = {}
+    for key, child in children(campaign).items():
+        if not key.startswith('label_') or (upto is not None and cycle_of(key) >= upto):
+            continue
+        ledger = child.outputs.ledger if 'ledger' in child.outputs else None
+        if isinstance(ledger, LedgerData):
+            counts = {name: value + ledger.counts[name] for name, value in counts.items()}
+            for reason, number in ledger.reasons.items():
+                reasons[reason] = reasons.get(reason, 0) + number
+    return counts, reasons
+
+
+def progress(campaign: orm.WorkChainNode) -> Progress:
+    """Where a campaign stands now."""
+    steps = children(campaign)
+    last = next(reversed(steps), 'build')
+    scored = [node for key, node in steps.items() if key.startswith('train_') and 'errors' in node.outputs]
+    every = jobs(campaign)
+    counts, reasons = ledger_counts(campaign)
+    finished = campaign.is_finished
+    return Progress(
+        state='finished' if finished else str(campaign.process_state.value),
+        cycle=sum(key.startswith('train_') for key in steps),
+        stage='-' if campaign.is_terminated else STAGES.get(last.partition('_')[0], last),
+        jobs_running=sum(not job.is_terminated for job in every),
+        jobs_done=sum(job.is_terminated for job in every),
+        labels=counts,
+        reasons=reasons,
+        errors=scored[-1].outputs.errors['overall'] if scored else None,
+        message=stop_message(campaign) if campaign.is_terminated else '',
+    )
+
+
+def stop_message(campaign: orm.WorkChainNode) -> str:
+    """Why a campaign ended."""
+    if campaign.is_finished_ok:
+        return 'the test error reached its target'
+    return campaign.exit_message or campaign.exception or f'{campaign.process_state.value}'
+
+
+def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
+    """Everything a user asks of a campaign, as JSON: per cycle and in all, with the UUIDs of what is named."""
+    steps = children(campaign)
+    cycles = []
+    for key, training in steps.items():
+        if not key.startswith('train_'):
+            continue
+        number = cycle_of(key)
+        potential = training.outputs.potential.uuid if 'potential' in training.outputs else None
+        explored = {
+            cycle_of(name): node
+            for name, node in steps.items()
+            if name.startswith('explore_') and node.inputs.potential.uuid == potential
+        }
+        upto = min(explored, default=_explorations_before(steps, training) + 1)
+        members = [training, *explored.values()]
+        members += [steps[name] for name in (f'label_{index:03d}' for index in explored) if name in steps]
+        reports = [node.outputs.report for node in explored.values() if 'report' in node.outputs]
+        gammas = [
+            frames.max_uncertainty
+            for node in explored.values()
+            if 'frames' in node.outputs
+            for frames in node.outputs.frames.values()
+            if frames.max_uncertainty is not None
+        ]
+        cycles.append(
+            {
+                'cycle': number,
+                'labels': ledger_counts(campaign, upto)[0],
+                'training_set': training.inputs.dataset.count('train'),
+                'errors': training.outputs.errors['overall'] if 'errors' in training.outputs else None,
+                'candidates': sum(report['n_candidates'] for report in reports),
+                'uncertain': sum(report['n_uncertain'] or 0 for report in reports),
+                'selected': sum(report['n_selected'] for report in reports),
+                'funnel': [stage for report in reports for stage in report['stages']],
+                'max_gamma': max(gammas, default=None),
+                'seconds': round(sum(_seconds(node) for node in members), 1),
+                'seconds_in_codes': round(sum(_seconds_in_codes(node) for node in members), 1),
+                'uuids': {
+                    'training': training.uuid,
+                    'dataset': training.inputs.dataset.uuid,
+                    'potential': potential,
+                    'explorations': [node.uuid for node in explored.values()],
+                },
+            }
+        )
+    counts, reasons = ledger_counts(campaign)
+    named = {name: campaign.outputs[name] for name in campaign.outputs}
+    return {
+        'name': campaign.label,
+        'state': str(campaign.process_state.value),
+        'exit_status': campaign.exit_status,
+        'stop_reason': stop_message(campaign),
+        'labels': counts,
+        'failed_labels': reasons,
+        'cycles': cycles,
+        'seconds': round(_seconds(campaign), 1),
+        'seconds_in_codes': round(_seconds_in_codes(campaign), 1),
+        'jobs': len(jobs(campaign)),
+        'dataset_digest': named['dataset'].digest if 'dataset' in named else None,
+        'uuids': {'campaign': campaign.uuid, 'config': campaign.inputs.config.uuid}
+        | {name: node.uuid for name, node in named.items()},
+    }
+
+
+def _explorations_before(steps: dict[str, orm.ProcessNode], training: orm.ProcessNode) -> int:
+    return sum(key.startswith('explore_') and node.pk < training.pk for key, node in steps.items())
+
+
+def _seconds(process: orm.ProcessNode) -> float:
+    return float((process.mtime - process.ctime).total_seconds())
+
+
+def _seconds_in_codes(process: orm.ProcessNode) -> float:
+    """Seconds that workers report; jobs side by side add up."""
+    return float(sum(job.outputs.summary['seconds'] for job in jobs(process) if 'summary' in job.outputs))

@@ -1,0 +1,123 @@
+"""``traincraft why``: from any node to the config, seeds, codes and label processes that shaped it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_traincraft.data.frame import FrameMixin
+from aiida_traincraft.data.structure import TrainingStructureData
+
+# Links to the members of a manifest end in a number behind two underscores; they are shown folded.
+MEMBERS = '__'
+MAX_DEPTH = 40
+
+
+@dataclass
+class Step:
+    """A node of the lineage and what it was made from."""
+
+    text: str
+    children: list[Step] = field(default_factory=list)
+
+
+def lineage(node: orm.Node, seen: set[str] | None = None, depth: int = 0) -> Step:
+    """Walk from a node up to everything that it was made from.
+
+    Parameters
+    ----------
+    node
+        A structure, label, frames, dataset, potential or any other data node.
+
+    Returns
+    -------
+    Step
+        The node with its creator's inputs as children; a node that was shown before is not opened again.
+    """
+    seen = set() if seen is None else seen
+    step = Step(describe(node))
+    if node.uuid in seen or depth > MAX_DEPTH:
+        step.text += ' (above)' if node.uuid in seen else ' (...)'
+        return step
+    seen.add(node.uuid)
+    creator = node.creator if isinstance(node, orm.Data) else node
+    if creator is None:
+        return step
+    made = step
+    if creator is not node:
+        made = Step(f'made by {describe(creator)}')
+        step.children.append(made)
+    links = creator.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
+    for prefix, count, example in _members(links):
+        made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [lineage(example, seen, depth + 1)]))
+    for link in sorted(links, key=lambda link: link.link_label):
+        if not link.link_label.rpartition(MEMBERS)[2].isdigit():
+            inner = lineage(link.node, seen, depth + 1)
+            made.children.append(Step(f'{link.link_label}: {inner.text}', inner.children))
+    return step
+
+
+def label_processes(node: orm.Data) -> Counter[str]:
+    """Processes that made the labels a node descends from, and how many labels each made."""
+    from aiida_traincraft.data.label import LabelData
+
+    query = orm.QueryBuilder()
+    query.append(orm.Data, filters={'id': node.pk}, tag='node', project=[])
+    query.append(LabelData, with_descendants='node', tag='label', project=['id'])
+    query.append(orm.CalculationNode, with_outgoing='label', project=['uuid'])
+    return Counter(uuid for _, uuid in set(map(tuple, query.all())))
+
+
+def describe(node: orm.Node) -> str:
+    """One line about a node."""
+    name = f'<{node.pk}>'
+    if isinstance(node, orm.ProcessNode):
+        code = node.inputs.code.full_label if 'code' in node.inputs else ''
+        return f'{node.process_label}{name}' + (f' with code {code}' if code else '')
+    if isinstance(node, orm.AbstractCode):
+        return f'code {node.full_label}{name}'
+    if isinstance(node, TrainingStructureData):
+        return f'{node}{name}{_origin(node)}'
+    if isinstance(node, orm.Dict):
+        return f'{_dict_text(node.get_dict())} {name}'
+    if isinstance(node, (orm.Int, orm.Float, orm.Str)):
+        return f'{node.value} {name}'
+    if isinstance(node, FrameMixin) or type(node).__module__.startswith('aiida_traincraft'):
+        return f'{node}{name}'
+    return f'{type(node).__name__}{name}'
+
+
+def _members(links: list[Any]) -> list[tuple[str, int, orm.Node]]:
+    groups: dict[str, list[Any]] = {}
+    for link in links:
+        prefix, _, number = link.link_label.rpartition(MEMBERS)
+        if prefix and number.isdigit() and len(number) == 6:
+            groups.setdefault(prefix, []).append(link)
+    return [(prefix, len(found), min(found, key=lambda link: link.link_label).node) for prefix, found in groups.items()]
+
+
+def _origin(node: TrainingStructureData) -> str:
+    """How the structure was sampled and why it was selected."""
+    facts = node.get_structure().provenance
+    shown = {
+        'sampler': facts.get('sampler'),
+        'step': facts.get('step'),
+        'T': f'{facts["temperature"]:.0f} K' if facts.get('temperature') is not None else None,
+        'γ': f'{facts["uncertainty"]:.2f}' if facts.get('uncertainty') is not None else None,
+        'selected by': facts.get('selected_by'),
+        'seed': facts.get('seed'),
+    }
+    return ' ' + ', '.join(f'{key} {value}' for key, value in shown.items() if value is not None)
+
+
+def _dict_text(content: dict[str, Any]) -> str:
+    if 'run' in content and 'systems' in content:
+        run = content['run']
+        return f'campaign config {run["name"]!r}, seed {run["seed"]}'
+    text = json.dumps(content, sort_keys=True)
+    return text if len(text) <= 160 else text[:157] + '...'

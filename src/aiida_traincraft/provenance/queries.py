@@ -1,0 +1,153 @@
+"""Find structures, labels, datasets and potentials by what they are and where they come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common import exceptions
+from aiida.common.links import LinkType
+
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+
+Window = tuple[float | None, float | None]
+
+
+def find_campaigns(name: str | None = None) -> list[orm.WorkChainNode]:
+    """Campaigns, newest first, optionally of one name."""
+    query = orm.QueryBuilder()
+    query.append(ActiveLearningWorkChain, filters={'label': name} if name else {}, tag='campaign')
+    query.order_by({'campaign': {'id': 'desc'}})
+    campaigns: list[orm.WorkChainNode] = query.all(flat=True)
+    return campaigns
+
+
+def load_campaign_node(identifier: str | None = None) -> orm.WorkChainNode:
+    """Find a campaign by name (the newest of that name), PK or UUID; without identifier, the newest of all.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    found = find_campaigns(identifier) if identifier is None or not identifier.isdigit() else []
+    if found:
+        return found[0]
+    if identifier is None:
+        raise ValueError('there is no campaign in this profile yet; start one with "traincraft run FILE"')
+    try:
+        node = orm.load_node(int(identifier) if identifier.isdigit() else identifier)
+    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+        names = sorted({campaign.label for campaign in find_campaigns()})
+        raise ValueError(f'no campaign {identifier!r} (campaigns here: {", ".join(names) or "none"})') from None
+    if node.process_type != ActiveLearningWorkChain.build_process_type():
+        raise ValueError(f'node {identifier} is no campaign but {node}')
+    campaign: orm.WorkChainNode = node
+    return campaign
+
+
+def find_structures(
+    formula: str | None = None,
+    elements: list[str] | None = None,
+    system: str | None = None,
+    campaign: orm.WorkChainNode | None = None,
+    cycle: int | None = None,
+) -> orm.QueryBuilder:
+    """Structures by formula (Hill), by elements that all must be present, by system, campaign and cycle.
+
+    Cycle 0 is the first structures and the test set; cycle n what was selected after the n-th training.
+    """
+    return _query(TrainingStructureData, _frame_filters(formula, elements, system), campaign, cycle)
+
+
+def find_labels(
+    formula: str | None = None,
+    elements: list[str] | None = None,
+    system: str | None = None,
+    energy_per_atom: Window = (None, None),
+    max_force: Window = (None, None),
+    level_of_theory: str | None = None,
+    campaign: orm.WorkChainNode | None = None,
+    cycle: int | None = None,
+) -> orm.QueryBuilder:
+    """Labels as :func:`find_structures`, and by energy (eV/atom), largest force (eV/Å) and level of theory (hash)."""
+    filters = _frame_filters(formula, elements, system)
+    filters |= _window('energy_per_atom', energy_per_atom) | _window('max_force', max_force)
+    if level_of_theory is not None:
+        filters['attributes.level_of_theory'] = level_of_theory
+    return _query(LabelData, filters, campaign, cycle)
+
+
+def find_datasets(campaign: orm.WorkChainNode | None = None, digest: str | None = None) -> orm.QueryBuilder:
+    """Datasets of a campaign or of a digest."""
+    filters = {'attributes.fingerprint': digest} if digest else {}
+    return _query(DatasetData, filters, campaign, None)
+
+
+def find_potentials(
+    elements: list[str] | None = None, campaign: orm.WorkChainNode | None = None, has_active_set: bool | None = None
+) -> orm.QueryBuilder:
+    """Potentials by elements that all must be known, by campaign, and by whether they can give γ."""
+    filters: dict[str, Any] = {'attributes.elements': {'contains': elements}} if elements else {}
+    if has_active_set is not None:
+        filters['attributes.has_active_set'] = has_active_set
+    return _query(PacePotentialData, filters, campaign, None)
+
+
+def _frame_filters(formula: str | None, elements: list[str] | None, system: str | None) -> dict[str, Any]:
+    given = {'formula': formula, 'system': system}
+    filters: dict[str, Any] = {f'attributes.{key}': value for key, value in given.items() if value is not None}
+    if elements:
+        filters['attributes.elements'] = {'contains': elements}
+    return filters
+
+
+def _window(name: str, window: Window) -> dict[str, Any]:
+    # Always float: an integer bound makes SQLite compare truncated numbers.
+    bounds = [{sign: float(bound)} for sign, bound in zip(('>=', '<='), window, strict=True) if bound is not None]
+    return {f'attributes.{name}': {'and': bounds}} if bounds else {}
+
+
+def _query(
+    node_class: type[orm.Data], filters: dict[str, Any], campaign: orm.WorkChainNode | None, cycle: int | None
+) -> orm.QueryBuilder:
+    if cycle is not None and campaign is None:
+        raise ValueError('a cycle is counted within a campaign: give the campaign too')
+    query = orm.QueryBuilder()
+    if campaign is not None:
+        creators = [node.pk for node in _calculations(campaign, cycle)]
+        query.append(orm.CalculationNode, filters={'id': {'in': creators or [-1]}}, tag='creator', project=[])
+        query.append(
+            node_class,
+            with_incoming='creator',
+            edge_filters={'type': LinkType.CREATE.value},
+            filters=filters,
+            project='*',
+            tag='node',
+        )
+    else:
+        query.append(node_class, filters=filters, project='*', tag='node')
+    query.order_by({'node': 'id'})
+    return query
+
+
+def _calculations(campaign: orm.WorkChainNode, cycle: int | None) -> list[orm.CalculationNode]:
+    """Calculations that a campaign called, directly or through its WorkChains."""
+    links = campaign.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+    found = []
+    for link in links:
+        if cycle is not None and cycle_of(link.link_label) != cycle:
+            continue
+        members = [link.node, *getattr(link.node, 'called_descendants', [])]
+        found += [node for node in members if isinstance(node, orm.CalculationNode)]
+    return found
+
+
+def cycle_of(key: str) -> int:
+    """Cycle that a child of a campaign belongs to: the number at the end of its key, 0 for the beginning."""
+    number = key.rpartition('_')[2]
+    return int(number) if number.isdigit() else 0

@@ -1,0 +1,1 @@
+"""What a campaign leaves for its user: files, tables, plots."""

@@ -1,0 +1,59 @@
+"""The folder ``runs/<name>/`` of a finished campaign."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from aiida import orm
+
+from aiida_traincraft.provenance.campaign import summarise
+from aiida_traincraft.report.learning_curve import plot_learning_curve
+from aiida_traincraft.science.structure import write_extxyz
+
+
+def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
+    """Write potential, datasets, config, summary and learning curve of a campaign.
+
+    Parameters
+    ----------
+    campaign
+        An ended campaign; what it does not have (no potential, say) is left out.
+    folder
+        Made if it is not there; files of the same names are replaced.
+
+    Returns
+    -------
+    dict
+        The summary.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = summarise(campaign)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        # Written aside and renamed: a reader never sees half a file.
+        partial = Path(name)
+        if 'potential' in campaign.outputs:
+            campaign.outputs.potential.write_files(partial)
+        for port, split, target in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
+            if port in campaign.outputs:
+                write_extxyz(partial / target, campaign.outputs[port].get_structures(split))
+        config = _without_none(campaign.inputs.config.get_dict())
+        (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
+        (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
+        if any(cycle['errors'] for cycle in summary['cycles']):
+            plot_learning_curve(summary, partial / 'learning_curve.png')
+        for path in partial.iterdir():
+            path.replace(folder / path.name)
+    return summary
+
+
+def _without_none(value: Any) -> Any:
+    """TOML has no null: keys without a value are left out."""
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_none(item) for item in value]
+    return value

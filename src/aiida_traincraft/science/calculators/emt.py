@@ -1,0 +1,23 @@
+"""Calculator ``emt``: effective medium theory, a teacher for late transition metals that costs milliseconds."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ase.calculators.emt import EMT, parameters
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+
+
+class EmtConfig(PluginConfig):
+    """Effective medium theory as in ASE; no parameters."""
+
+    elements: ClassVar[frozenset[str] | None] = frozenset(parameters)
+    type: Literal['emt'] = 'emt'
+
+
+@register('calculator', 'emt', EmtConfig)
+def make_emt(config: EmtConfig) -> EMT:
+    """Effective medium theory for Al, Cu, Ag, Au, Ni, Pd, Pt (H, C, N, O for tests only)."""
+    return EMT()

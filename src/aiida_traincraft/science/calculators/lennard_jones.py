@@ -1,0 +1,36 @@
+"""Calculator ``lennard_jones``."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ase.calculators.lj import LennardJones
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+
+
+class LennardJonesConfig(PluginConfig):
+    """One Lennard-Jones potential for all atoms, cut and smoothed."""
+
+    elements: ClassVar[frozenset[str] | None] = None
+    type: Literal['lennard_jones'] = 'lennard_jones'
+    sigma: float = Field(gt=0)
+    """Distance of zero energy (Å)."""
+    epsilon: float = Field(gt=0)
+    """Depth of the well (eV)."""
+    rc: float = Field(gt=0)
+    """Cutoff (Å); energy and forces go to zero smoothly over its last third."""
+
+    @model_validator(mode='after')
+    def _reach(self) -> LennardJonesConfig:
+        if self.rc <= self.sigma:
+            raise ValueError(f'"rc" ({self.rc} Å) must be larger than "sigma" ({self.sigma} Å)')
+        return self
+
+
+@register('calculator', 'lennard_jones', LennardJonesConfig)
+def make_lennard_jones(config: LennardJonesConfig) -> LennardJones:
+    """Lennard-Jones potential for any element."""
+    return LennardJones(sigma=config.sigma, epsilon=config.epsilon, rc=config.rc, ro=2.0 / 3.0 * config.rc, smooth=True)

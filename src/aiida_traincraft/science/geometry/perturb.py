@@ -1,0 +1,28 @@
+"""Transform ``perturb``: random displacements."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+from aiida_traincraft.science.structure import Structure
+
+
+class PerturbConfig(PluginConfig):
+    """Gaussian displacements."""
+
+    type: Literal['perturb'] = 'perturb'
+    stdev: float = Field(gt=0)
+    """Standard deviation of each Cartesian component (Å)."""
+
+
+@register('transform', 'perturb', PerturbConfig)
+def perturb(structure: Structure, config: PerturbConfig, rng: np.random.Generator) -> Structure:
+    """Gaussian displacement of every atom."""
+    atoms = structure.atoms.copy()
+    atoms.positions += rng.normal(scale=config.stdev, size=atoms.positions.shape)
+    return Structure(atoms, {}, dict(structure.provenance))

@@ -1,0 +1,65 @@
+"""Transform ``strain``, and the strains that samplers draw."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_strain
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+from aiida_traincraft.science.structure import Structure
+
+Component = Annotated[float, Field(gt=-0.5, lt=0.5)]
+
+
+class StrainConfig(PluginConfig):
+    """A homogeneous strain of cell and atoms; components are fractions."""
+
+    type: Literal['strain'] = 'strain'
+    hydrostatic: Component | None = None
+    """Relative change of every length."""
+    voigt: tuple[Component, Component, Component, Component, Component, Component] | None = None
+    """Strain xx, yy, zz, yz, xz, xy; the shears are engineering strains γ = 2ε."""
+
+    @model_validator(mode='after')
+    def _one(self) -> StrainConfig:
+        if (self.hydrostatic is None) == (self.voigt is None):
+            raise ValueError('give exactly one of "hydrostatic" and "voigt"')
+        return self
+
+
+def deform(atoms: Atoms, deformation: npt.NDArray[np.float64]) -> Atoms:
+    """Copy of atoms with every vector r (Å) of positions and cell mapped to r·F.
+
+    Parameters
+    ----------
+    atoms
+        Any periodicity; a missing cell vector stays missing.
+    deformation
+        (3, 3) matrix F without unit, 1 + ε for a strain ε.
+    """
+    deformed = atoms.copy()
+    deformed.set_cell(atoms.cell.array @ deformation)
+    deformed.positions = atoms.positions @ deformation
+    return deformed
+
+
+def random_strain(rng: np.random.Generator, largest: float) -> npt.NDArray[np.float64]:
+    """Symmetric (3, 3) strain, each of its six components uniform in [−largest, largest]."""
+    components = rng.uniform(-largest, largest, size=6)
+    return np.take(components, [[0, 5, 4], [5, 1, 3], [4, 3, 2]])
+
+
+@register('transform', 'strain', StrainConfig)
+def strain(structure: Structure, config: StrainConfig, rng: np.random.Generator) -> Structure:
+    """Homogeneous strain; atoms move with the cell."""
+    if config.hydrostatic is not None:
+        deformation = (1.0 + config.hydrostatic) * np.eye(3)
+    else:
+        deformation = np.asarray(voigt_6_to_full_3x3_strain(config.voigt))
+    return Structure(deform(structure.atoms, deformation), {}, dict(structure.provenance))

@@ -1,0 +1,204 @@
+"""Sampler ``md``: Langevin dynamics at constant volume, with guards and an eye on the uncertainty."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms, units
+from ase.md.langevinbaoab import LangevinBAOAB
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.geometry.strain import deform, random_strain
+from aiida_traincraft.science.registry import register
+from aiida_traincraft.science.sampling import SamplingRun, Watch
+from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.workspace import Workspace
+
+DISTANCE_INTERVAL = 10
+
+
+class MdConfig(PluginConfig):
+    """Langevin dynamics at constant volume (BAOAB splitting)."""
+
+    type: Literal['md'] = 'md'
+    temperature: float | None = Field(default=None, gt=0)
+    """Temperature (K)."""
+    temperature_start: float | None = Field(default=None, gt=0)
+    """Temperature at the start of a linear ramp (K), in place of ``temperature``."""
+    temperature_end: float | None = Field(default=None, gt=0)
+    """Temperature at its end (K)."""
+    timestep: float = Field(default=2.0, gt=0)
+    """Time step (fs)."""
+    friction: float = Field(default=10.0, gt=0)
+    """Friction of the thermostat (1/ps)."""
+    steps: int = Field(default=1000, ge=1)
+    """Steps, without the equilibration."""
+    equilibration: int = Field(default=0, ge=0)
+    """Steps before the first frame, at the (first) temperature."""
+    n: int = Field(default=10, ge=1)
+    """Frames, evenly spaced; an exploration, which keeps frames by their uncertainty, ignores it."""
+    strain: float = Field(default=0.0, ge=0, lt=0.5)
+    """Each of the six components of a random strain of the start is uniform in [-strain, strain]."""
+    min_distance: float = Field(default=0.6, ge=0)
+    """The run ends when two atoms are closer than this fraction of the sum of their covalent radii."""
+
+    @model_validator(mode='after')
+    def _consistent(self) -> MdConfig:
+        ramp = (self.temperature_start, self.temperature_end)
+        if (self.temperature is None) == (ramp == (None, None)):
+            raise ValueError('give either "temperature", or "temperature_start" and "temperature_end"')
+        if self.temperature is None and None in ramp:
+            raise ValueError('"temperature_start" and "temperature_end" go together')
+        if self.n > self.steps:
+            raise ValueError(f'"n" ({self.n} frames) is larger than "steps" ({self.steps})')
+        return self
+
+    def target(self, step: int) -> float:
+        """Temperature (K) of the thermostat at a step, the equilibration included."""
+        if self.temperature is not None:
+            return self.temperature
+        assert self.temperature_start is not None
+        assert self.temperature_end is not None
+        done = max(0, step - self.equilibration) / self.steps
+        return self.temperature_start + (self.temperature_end - self.temperature_start) * done
+
+
+class _BrokenError(Exception):
+    """The dynamics left the realm of physics."""
+
+
+@register('sampler', 'md', MdConfig)
+def md(
+    structure: Structure,
+    calculator: Any,
+    workspace: Workspace | None,
+    config: MdConfig,
+    rng: np.random.Generator,
+    watch: Watch | None,
+) -> SamplingRun:
+    """Langevin dynamics at constant volume.
+
+    Without uncertainties to watch, ``n`` evenly spaced frames are kept. With them, the whole run (equilibration
+    included) is watched, and frames are kept as the watch says. Dynamics that blow up, or a calculator that fails, end
+    the run as ``broken``; the frames before are kept.
+
+    Raises
+    ------
+    ValueError
+        If there is no calculator, or one without uncertainties though they are to be watched.
+    """
+    if calculator is None:
+        raise ValueError('sampler "md" needs a calculator')
+    watching = watch is not None and watch.uncertainty
+    if watching and not hasattr(calculator, 'with_uncertainty'):
+        raise ValueError(f'{type(calculator).__name__} gives no uncertainty to watch: it has no "with_uncertainty"')
+    run = SamplingRun()
+    atoms = deform(structure.atoms, np.eye(3) + random_strain(rng, config.strain))
+    # The Maxwell-Boltzmann distribution; ASE's function for it changed its name between the versions allowed.
+    spread = np.sqrt(atoms.get_masses() * units.kB * config.target(0))
+    atoms.set_momenta(rng.normal(size=atoms.positions.shape) * spread[:, None])
+    atoms.calc = calculator
+    try:
+        _propagate(atoms, structure, config, rng, watch, run)
+    except ImportError:
+        raise
+    except Exception as error:
+        reason = str(error) if isinstance(error, _BrokenError) else f'{type(error).__name__}: {error}'
+        run.end = f'broken: {reason}'
+    finally:
+        if watching:
+            calculator.with_uncertainty = False
+    return run
+
+
+def _propagate(
+    atoms: Atoms,
+    start: Structure,
+    config: MdConfig,
+    rng: np.random.Generator,
+    watch: Watch | None,
+    run: SamplingRun,
+) -> None:
+    watching = watch if watch is not None and watch.uncertainty else None
+    total = config.equilibration + config.steps
+    spaced = {config.equilibration + round(config.steps * k / config.n) for k in range(1, config.n + 1)}
+    dynamics: LangevinBAOAB | None = None
+    for step in range(total + 1):
+        recorded = _due(step, watching.record_interval) and step > 0 if watching else step in spaced
+        checked = watching is not None and (recorded or _due(step, watching.check_interval))
+        if watching:
+            # Set before the one force call of this step, so that no step is calculated twice.
+            atoms.calc.with_uncertainty = checked
+        if dynamics is None:
+            dynamics = LangevinBAOAB(
+                atoms,
+                config.timestep * units.fs,
+                temperature_K=config.target(0),
+                T_tau=1000.0 * units.fs / config.friction,
+                rng=rng,
+            )
+        else:
+            dynamics.set_temperature(config.target(step))
+            dynamics.step()
+        run.steps = step
+        temperature = _guard(atoms, config, step, recorded or checked)
+        uncertainty = _uncertainty(atoms) if checked else None
+        worst = None if uncertainty is None else float(uncertainty.max())
+        if worst is not None:
+            run.max_uncertainty = max(worst, run.max_uncertainty or 0.0)
+        candidate = watching is not None and worst is not None and worst > watching.lo
+        halted = watching is not None and worst is not None and worst > watching.hi
+        if recorded or candidate or halted:
+            run.frames.append(_frame(atoms, start, step, temperature, uncertainty))
+        if halted:
+            run.end = 'halted'
+            return
+        if watch is not None and watch.deadline is not None and time.monotonic() > watch.deadline and step < total:
+            run.end = 'walltime'
+            return
+
+
+def _due(step: int, interval: int) -> bool:
+    return interval > 0 and step % interval == 0
+
+
+def _guard(atoms: Atoms, config: MdConfig, step: int, kept: bool) -> float:
+    """Temperature (K) of a step that makes physical sense."""
+    if not np.isfinite(atoms.positions).all():
+        raise _BrokenError(f'positions are not finite at step {step}')
+    if not np.isfinite(atoms.get_forces()).all():
+        raise _BrokenError(f'forces are not finite at step {step}')
+    temperature, target = float(atoms.get_temperature()), config.target(step)
+    if not temperature <= 10.0 * target + 1000.0:
+        raise _BrokenError(f'the temperature is {temperature:.0f} K at step {step} where {target:.0f} K is wanted')
+    if kept or _due(step, DISTANCE_INTERVAL):
+        closest = minimum_distance(atoms)
+        if closest < config.min_distance:
+            raise _BrokenError(f'two atoms come as close as {closest:.2f} of their covalent radii at step {step}')
+    return temperature
+
+
+def _uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
+    value = atoms.calc.results.get('uncertainty')
+    if value is None or np.shape(value) != (len(atoms),) or np.isnan(value).any():
+        raise _BrokenError(f'{type(atoms.calc).__name__} gave no usable uncertainty')
+    return np.array(value, dtype=float)
+
+
+def _frame(
+    atoms: Atoms,
+    start: Structure,
+    step: int,
+    temperature: float,
+    uncertainty: npt.NDArray[np.float64] | None,
+) -> Structure:
+    copy = atoms.copy()
+    copy.calc = None
+    copy.arrays.pop('momenta', None)
+    properties = {} if uncertainty is None else {'uncertainty': uncertainty}
+    return Structure(copy, properties, start.provenance | {'step': step, 'temperature': round(temperature, 2)})

@@ -1,0 +1,84 @@
+"""Sampler ``rattle``: random displacements and strains."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.geometry.strain import Component, deform, random_strain
+from aiida_traincraft.science.registry import register
+from aiida_traincraft.science.sampling import SamplingRun, Watch
+from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.workspace import Workspace
+
+MAX_TRIES = 100
+
+
+class RattleConfig(PluginConfig):
+    """Independent random displacements and strains of the start."""
+
+    type: Literal['rattle'] = 'rattle'
+    n: int = Field(default=10, ge=1)
+    """Frames."""
+    stdev: float = Field(default=0.05, ge=0)
+    """Standard deviation of each Cartesian displacement (Å)."""
+    strain: float = Field(default=0.0, ge=0, lt=0.5)
+    """Each of the six components of a random strain is uniform in [-strain, strain]."""
+    volumetric_strain: tuple[Component, Component] | None = None
+    """Range of a random relative change of all lengths, [smallest, largest]."""
+    min_distance: float = Field(default=0.6, ge=0)
+    """Frames with two atoms closer than this fraction of the sum of their covalent radii are drawn again."""
+
+    @model_validator(mode='after')
+    def _range(self) -> RattleConfig:
+        if self.volumetric_strain is not None and self.volumetric_strain[0] > self.volumetric_strain[1]:
+            raise ValueError(f'"volumetric_strain" must be [smallest, largest], not {list(self.volumetric_strain)}')
+        return self
+
+
+@register('sampler', 'rattle', RattleConfig)
+def rattle(
+    structure: Structure,
+    calculator: Any,
+    workspace: Workspace | None,
+    config: RattleConfig,
+    rng: np.random.Generator,
+    watch: Watch | None,
+) -> SamplingRun:
+    """Random displacements and strains; needs no calculator.
+
+    Raises
+    ------
+    ValueError
+        If a frame stays too dense in 100 tries.
+    """
+    run = SamplingRun()
+    for number in range(config.n):
+        frame = Structure(_draw(structure, config, rng), {}, structure.provenance | {'frame': number})
+        run.frames.append(frame)
+        run.steps += 1
+    return run
+
+
+def _draw(structure: Structure, config: RattleConfig, rng: np.random.Generator) -> Atoms:
+    closest = 0.0
+    for _ in range(MAX_TRIES):
+        deformation = np.eye(3) + random_strain(rng, config.strain)
+        if config.volumetric_strain is not None:
+            deformation = deformation * (1.0 + rng.uniform(*config.volumetric_strain))
+        atoms = deform(structure.atoms, deformation)
+        atoms.positions += rng.normal(scale=config.stdev, size=atoms.positions.shape)
+        distance = minimum_distance(atoms)
+        if distance >= config.min_distance:
+            return atoms
+        closest = max(closest, distance)
+    raise ValueError(
+        f'rattling {structure.formula} gave two atoms closer than {config.min_distance} of their covalent radii in all '
+        f'{MAX_TRIES} tries (best: {closest:.2f}; the start: {minimum_distance(structure.atoms):.2f}): lower '
+        f'"min_distance", "stdev" ({config.stdev} Å) or the strains'
+    )

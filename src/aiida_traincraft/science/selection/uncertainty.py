@@ -1,0 +1,73 @@
+"""Keep the frames that the potential does not know, yet that are not beyond all knowledge."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+from aiida_traincraft.science.selection.pool import Pool, StageResult
+
+# The frame at which a run halts lies above gamma_hi and shows what the potential lacks most.
+HALT_MARGIN = 5.0
+
+
+class UncertaintyConfig(PluginConfig):
+    """Window of the largest uncertainty of a frame's atoms, in the potential's own measure (γ for ACE, no unit)."""
+
+    type: Literal['uncertainty'] = 'uncertainty'
+    lo: float | None = Field(default=None, ge=0)
+    """Frames above this pass; by default the exploration's ``gamma_lo``."""
+    hi: float | None = Field(default=None, gt=0)
+    """Frames above this are dropped; by default 5 times the exploration's ``gamma_hi``, so that the frame at which
+    a run halted is kept, and without a ``gamma_hi`` there is no limit."""
+
+    @model_validator(mode='after')
+    def _window(self) -> UncertaintyConfig:
+        if self.lo is not None and self.hi is not None and self.lo >= self.hi:
+            raise ValueError(f'"lo" ({self.lo}) must be below "hi" ({self.hi})')
+        return self
+
+
+@register('selector', 'uncertainty', config=UncertaintyConfig)
+def uncertainty(pool: Pool, config: UncertaintyConfig) -> StageResult:
+    """Filter: lo < largest uncertainty of the frame <= hi; all pass when no frame carries an uncertainty.
+
+    Raises
+    ------
+    ValueError
+        If frames carry an uncertainty and neither ``lo`` nor the context's ``gamma_lo`` is given, or if the window
+        made of a given and a default limit is empty.
+    """
+    if np.isnan(pool.uncertainty).all():
+        count = len(pool.alive)
+        return StageResult(count, reasons={'no frame carries an uncertainty, all pass': count} if count else {})
+    lo, hi = _window(pool, config)
+    verdicts = {index: _verdict(pool.uncertainty[index], lo, hi) for index in pool.alive}
+    return pool.drop({index: verdict for index, verdict in verdicts.items() if verdict is not None})
+
+
+def _window(pool: Pool, config: UncertaintyConfig) -> tuple[float, float]:
+    context = pool.context
+    lo = context.gamma_lo if config.lo is None else config.lo
+    if lo is None:
+        raise ValueError('selector uncertainty: no lower limit; give "lo", or the exploration\'s gamma_lo')
+    hi = config.hi
+    if hi is None:
+        hi = np.inf if context.gamma_hi is None else HALT_MARGIN * context.gamma_hi
+    if lo >= hi:
+        raise ValueError(f'selector uncertainty: lower limit {lo:g} is not below upper limit {hi:g}; give both')
+    return lo, hi
+
+
+def _verdict(value: float, lo: float, hi: float) -> str | None:
+    if np.isnan(value):
+        return 'uncertainty unknown'
+    if value <= lo:
+        return f'uncertainty not above {lo:g}'
+    if value > hi:
+        return f'uncertainty above {hi:g}'
+    return None

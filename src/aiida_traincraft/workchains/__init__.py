@@ -1,0 +1,1 @@
+"""WorkChains: label, train, explore, and the active-learning loop over them."""

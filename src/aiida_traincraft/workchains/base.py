@@ -1,0 +1,105 @@
+"""What all WorkChains share: config, codes, and children that are never started twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import WorkChain
+
+from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig
+
+ROLES = tuple(CodesConfig.model_fields)
+
+
+class TraincraftWorkChain(WorkChain):
+    """A WorkChain that can be killed at any moment.
+
+    The engine saves a WorkChain between its steps. One that is killed inside a step repeats that step, so every child
+    has a key within its WorkChain and is adopted, not started again, when the step is repeated.
+    """
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the inputs that every WorkChain has."""
+        super().define(spec)
+        spec.input('config', valid_type=orm.Dict, help='The validated campaign (all sections).')
+        spec.input_namespace('codes', help='Python interpreters by role; which are needed depends on the config.')
+        for role in ROLES:
+            spec.input(f'codes.{role}', valid_type=orm.AbstractCode, required=False, help=f'Code for role "{role}".')
+        spec.input_namespace(
+            'plugins', valid_type=orm.SinglefileData, dynamic=True, help='Python files with further plugins.'
+        )
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section of the config."""
+        section: dict[str, Any] = self.inputs.config[name]
+        return section
+
+    def shared_inputs(self) -> dict[str, Any]:
+        """Inputs that every child WorkChain gets."""
+        return {
+            'config': self.inputs.config,
+            'codes': dict(self.inputs.codes),
+            'plugins': dict(self.inputs.get('plugins', {})),
+        }
+
+    def plugin_nodes(self) -> dict[str, orm.SinglefileData]:
+        """Plugin files as keyword arguments of a calcfunction."""
+        return {f'plugins__{name}': node for name, node in self.inputs.get('plugins', {}).items()}
+
+    def job_inputs(self, role: str) -> dict[str, Any]:
+        """Code, plugins and options of a CalcJob."""
+        code = CodeConfig.model_validate(self.section('codes')[role])
+        options: dict[str, Any] = {
+            'resources': {
+                'num_machines': code.num_machines,
+                'num_mpiprocs_per_machine': code.num_mpiprocs_per_machine,
+            },
+            'max_wallclock_seconds': code.max_wallclock_seconds,
+            'environment_variables': {
+                name: str(code.omp_num_threads)
+                for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+            },
+        }
+        if code.num_cores_per_mpiproc is not None:
+            options['resources']['num_cores_per_mpiproc'] = code.num_cores_per_mpiproc
+        optional = {'queue_name': code.queue_name, 'account': code.account, 'prepend_text': code.prepend_text}
+        options |= {key: value for key, value in optional.items() if value}
+        return {
+            'code': self.inputs.codes[role],
+            'plugins': dict(self.inputs.get('plugins', {})),
+            'metadata': {'options': options},
+        }
+
+    def submit_once(self, key: str, process: type, inputs: dict[str, Any]) -> orm.ProcessNode:
+        """Submit a child, or adopt the one submitted under this key before this WorkChain was interrupted."""
+        for child in self._children(key):
+            if not (child.is_excepted or child.is_killed):
+                return child
+        metadata = inputs.get('metadata', {}) | {'call_link_label': key}
+        node: orm.ProcessNode = self.submit(process, **(inputs | {'metadata': metadata}))
+        return node
+
+    def call_once(self, key: str, function: Callable[..., Any], **inputs: Any) -> Any:
+        """Call a calcfunction, or take the outputs of the call that finished under this key before an interruption."""
+        for child in self._children(key):
+            if child.is_finished_ok:
+                outputs = {link.link_label: link.node for link in child.base.links.get_outgoing(orm.Data).all()}
+                return outputs.get('result', outputs)
+        return function(**inputs, metadata={'call_link_label': key})
+
+    def failed(self, children: Iterable[orm.ProcessNode]) -> str | None:
+        """Describe the first child that did not end well, None if all did."""
+        for child in children:
+            if not child.is_finished_ok:
+                status = child.exit_status if child.is_finished else child.process_state.value
+                return f'{child.process_label}<{child.pk}> ended with status {status}: {child.exit_message or ""}'
+        return None
+
+    def _children(self, key: str) -> list[orm.ProcessNode]:
+        # The label filter of the database treats "_" as a wildcard.
+        links = self.node.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+        return sorted((link.node for link in links if link.link_label == key), key=lambda node: int(node.pk))

@@ -1,0 +1,105 @@
+"""From a campaign file to a builder, with every check that can be made before anything is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+from aiida.common import exceptions
+from aiida.engine import ProcessBuilder
+
+from aiida_traincraft.science.calculators import check_elements
+from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
+from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
+from aiida_traincraft.science.geometry import build_geometry
+from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.science.workspace import Workspace
+
+# Codes needed by each labeller and trainer; the explorer runs with the potential's own code.
+ROLES_BY_TYPE = {'ase': ('ase',), 'pace_linear': ('pace',), 'pace': ('pace', 'pacemaker')}
+
+
+def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> ProcessBuilder:
+    """Make a builder of the active-learning WorkChain; see its ``get_builder_from_config``."""
+    folder = Path.cwd()
+    if not isinstance(config, CampaignConfig):
+        folder = Path(config).resolve().parent
+        config = load_campaign(Path(config))
+    codes, issues = _codes(config)
+    issues += check_geometries(config, folder)
+    if issues:
+        raise ConfigError(issues, config.run.name)
+
+    content = config.model_dump(mode='json')
+    files: dict[str, orm.SinglefileData] = {}
+    for system in (*content['systems'], *content['test_set']['systems']):
+        source = system['geometry']['source']
+        if source is not None and 'path' in source:
+            # The daemon reads the file from its node: the config names it within that workspace.
+            path = folder / source['path']
+            key = f'file_{len(files):03d}'
+            source['path'] = f'{key}{path.suffix}'
+            files[key] = orm.SinglefileData(path, filename=source['path'])
+    builder = process.get_builder()
+    builder.config = orm.Dict(content)
+    builder.codes = codes
+    builder.files = files
+    builder.plugins = {
+        f'plugin_{index}': orm.SinglefileData((folder / name).resolve())
+        for index, name in enumerate(config.run.plugins)
+    }
+    builder.metadata.label = config.run.name
+    return builder
+
+
+def needed_roles(config: CampaignConfig) -> list[str]:
+    """Roles of the codes that a campaign uses; sampling of the first structures always needs ``ase``."""
+    roles = {'ase', *ROLES_BY_TYPE.get(config.labelling.type, ()), *ROLES_BY_TYPE.get(config.training.type, ())}
+    return sorted(roles)
+
+
+def _codes(config: CampaignConfig) -> tuple[dict[str, orm.AbstractCode], list[ConfigIssue]]:
+    codes, issues = {}, []
+    for role in needed_roles(config):
+        label = getattr(config.codes, role).code
+        try:
+            codes[role] = orm.load_code(label)
+        except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+            issues.append(
+                ConfigIssue(
+                    f'codes.{role}.code',
+                    f'there is no code {label!r} in this profile; run "traincraft setup", which says what it finds '
+                    'and how to get what is missing, or name a code of "verdi code list"',
+                )
+            )
+    return codes, issues
+
+
+def check_geometries(config: CampaignConfig, folder: Path) -> list[ConfigIssue]:
+    """Build every geometry once and compare its elements with the teacher's."""
+    issues: list[ConfigIssue] = []
+    workspace = Workspace(folder)
+    places = [(f'systems[{i}]', system) for i, system in enumerate(config.systems)]
+    places += [(f'test_set.systems[{i}]', system) for i, system in enumerate(config.test_set.systems)]
+    trained: set[str] = set()
+    tested: set[str] = set()
+    for path, system in places:
+        try:
+            structure = build_geometry(
+                system.geometry, workspace, derive_seed(config.run.seed, 'geometry', system.name)
+            )
+        except (ValueError, FileNotFoundError) as error:
+            issues.append(ConfigIssue(f'{path}.geometry', str(error)))
+            continue
+        (tested if path.startswith('test_set') else trained).update(structure.elements)
+        teacher = getattr(config.labelling, 'calculator', None)
+        if teacher is not None:
+            try:
+                check_elements(teacher, structure.elements)
+            except ValueError as error:
+                issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {path})'))
+    if not issues and tested - trained:
+        names = ', '.join(sorted(tested - trained))
+        issues.append(ConfigIssue('test_set', f'elements that no system trains: {names}'))
+    return issues

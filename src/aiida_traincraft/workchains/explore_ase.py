@@ -1,0 +1,81 @@
+"""Exploration by an ASE sampler with the potential, on compute nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext
+from aiida.plugins import CalculationFactory
+
+from aiida_traincraft.calculations.choose_starts import choose_starts
+from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.workchains.base import TraincraftWorkChain
+from aiida_traincraft.workchains.explore import NO_HALT, define_explore_ports
+
+
+class ExploreAseWorkChain(TraincraftWorkChain):
+    """Share the runs out to at most ``max_concurrent`` ``traincraft.sample`` jobs."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define ports, outline and exit codes."""
+        super().define(spec)
+        define_explore_ports(spec)
+        spec.outline(cls.run_jobs, cls.results)
+        spec.exit_code(210, 'ERROR_NO_STARTS', message='The dataset holds no structure of the systems to explore.')
+        spec.exit_code(400, 'ERROR_EVERY_JOB_FAILED', message='Every exploration job failed: {reason}')
+
+    def run_jobs(self) -> ToContext | ExitCode:
+        """Start all runs."""
+        exploration, seed = self.section('exploration'), self.inputs.seed.value
+        parameters = {
+            'systems': [system['name'] for system in self.section('systems') if system['explore']],
+            'runs_per_system': exploration['runs_per_system'],
+            'seed': seed,
+        }
+        starts = self.call_once(
+            'choose_starts', choose_starts, dataset=self.inputs.dataset, parameters=orm.Dict(parameters)
+        )
+        if starts.n_frames == 0:
+            return self.exit_codes.ERROR_NO_STARTS
+        watch = {
+            'lo': exploration['gamma_lo'],
+            'hi': NO_HALT if self.inputs.potential.is_degenerate else exploration['gamma_hi'],
+            'check_interval': exploration['check_interval'],
+            'record_interval': exploration['record_interval'],
+        }
+        runs = [
+            {'start': index, 'sampler': exploration['sampling'], 'seed': derive_seed(seed, 'run', index)}
+            for index in range(starts.n_frames)
+        ]
+        count = min(self.section('run')['max_concurrent'], len(runs))
+        self.ctx.jobs = [f'job_{index}' for index in range(count)]
+        process = CalculationFactory('traincraft.sample')
+        return ToContext(
+            **{
+                key: self.submit_once(
+                    key,
+                    process,
+                    self.job_inputs('pace')
+                    | {
+                        'starts': starts,
+                        'potential': self.inputs.potential,
+                        # Every count-th run: systems of different size are spread evenly.
+                        'parameters': orm.Dict({'runs': runs[index::count], 'calculator': None, 'watch': watch}),
+                    },
+                )
+                for index, key in enumerate(self.ctx.jobs)
+            }
+        )
+
+    def results(self) -> ExitCode | None:
+        """Pass on the frames; a failed job costs its own runs only."""
+        good = {key: self.ctx[key] for key in self.ctx.jobs if self.ctx[key].is_finished_ok}
+        if (reason := self.failed(self.ctx[key] for key in self.ctx.jobs)) is not None:
+            self.report(f'an exploration job failed: {reason}')
+        if not good:
+            return self.exit_codes.ERROR_EVERY_JOB_FAILED.format(reason=reason)
+        self.out('frames', {key: job.outputs.frames for key, job in good.items()})
+        self.out('summaries', {key: job.outputs.summary for key, job in good.items()})
+        return None

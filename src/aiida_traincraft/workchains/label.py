@@ -1,0 +1,56 @@
+"""Label a list of structures, whoever labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida.engine import ExitCode, ToContext
+from aiida.plugins import WorkflowFactory
+
+from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.workchains.base import TraincraftWorkChain
+
+
+def define_label_ports(spec: Any) -> None:
+    """Define the ports of the labeller seam ``traincraft.label.<type>``."""
+    spec.input('structures', valid_type=ManifestData, help='Structures to label.')
+    spec.output('manifest', valid_type=ManifestData, help='Labels of the structures that could be labelled.')
+    spec.output('ledger', valid_type=LedgerData, help='What became of every structure.')
+
+
+class LabelWorkChain(TraincraftWorkChain):
+    """Run the labeller that ``[labelling] type`` names and judge how many labels failed."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define ports, outline and exit codes."""
+        super().define(spec)
+        define_label_ports(spec)
+        spec.outline(cls.run_labeller, cls.inspect_labeller)
+        spec.exit_code(400, 'ERROR_LABELLER_FAILED', message='The labeller failed: {reason}')
+        spec.exit_code(
+            410, 'ERROR_TOO_MANY_FAILED', message='{failed} of {total} labels failed, more than {limit:.0%}: {reasons}'
+        )
+
+    def run_labeller(self) -> ToContext:
+        """Start the labeller."""
+        labeller = WorkflowFactory(f'traincraft.label.{self.section("labelling")["type"]}')
+        inputs = self.shared_inputs() | {'structures': self.inputs.structures}
+        return ToContext(labeller=self.submit_once('labeller', labeller, inputs))
+
+    def inspect_labeller(self) -> ExitCode | None:
+        """Pass the labels on; too many failures end the campaign."""
+        if (reason := self.failed([self.ctx.labeller])) is not None:
+            return self.exit_codes.ERROR_LABELLER_FAILED.format(reason=reason)
+        ledger: LedgerData = self.ctx.labeller.outputs.ledger
+        self.out('ledger', ledger)
+        self.out('manifest', self.ctx.labeller.outputs.manifest)
+        counts, limit = ledger.counts, self.section('labelling')['max_failed_fraction']
+        reasons = '; '.join(f'{count} x {reason}' for reason, count in ledger.reasons.items())
+        self.report(f'{counts["labelled"]} of {counts["total"]} structures labelled {reasons}')
+        if counts['failed'] > limit * counts['total']:
+            return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
+                failed=counts['failed'], total=counts['total'], limit=limit, reasons=reasons
+            )
+        return None

@@ -1,0 +1,74 @@
+"""Train a potential, whoever trains, and score it on the sealed test set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext
+from aiida.plugins import CalculationFactory, WorkflowFactory
+
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.workchains.base import TraincraftWorkChain
+
+
+def define_train_ports(spec: Any) -> None:
+    """Define the ports of the trainer seam ``traincraft.train.<type>``."""
+    spec.input('dataset', valid_type=DatasetData, help='Labels to train on.')
+    spec.input('test_set', valid_type=DatasetData, required=False, help='Sealed test set, followed while training.')
+    spec.input('initial', valid_type=PacePotentialData, required=False, help='Potential to start from.')
+    spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the training.')
+    spec.output('potential', valid_type=PacePotentialData, help='The trained potential.')
+    spec.output('descriptors', valid_type=orm.ArrayData, required=False, help='Descriptors of the training set.')
+    spec.output('history', valid_type=orm.Dict, required=False, help='Loss and errors by iteration.')
+
+
+class TrainWorkChain(TraincraftWorkChain):
+    """Run the trainer that ``[training] type`` names, then ``traincraft.evaluate`` on the test set."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define ports, outline and exit codes."""
+        super().define(spec)
+        define_train_ports(spec)
+        spec.output('errors', valid_type=orm.Dict, required=False, help='Errors on the sealed test set.')
+        spec.outline(cls.run_trainer, cls.inspect_trainer, cls.score, cls.inspect_score)
+        spec.exit_code(400, 'ERROR_TRAINER_FAILED', message='The training failed: {reason}')
+        spec.exit_code(401, 'ERROR_SCORE_FAILED', message='The potential could not be scored: {reason}')
+
+    def run_trainer(self) -> ToContext:
+        """Start the trainer."""
+        trainer = WorkflowFactory(f'traincraft.train.{self.section("training")["type"]}')
+        inputs = self.shared_inputs() | {'dataset': self.inputs.dataset, 'seed': self.inputs.seed}
+        inputs |= {port: self.inputs[port] for port in ('test_set', 'initial') if port in self.inputs}
+        return ToContext(trainer=self.submit_once('trainer', trainer, inputs))
+
+    def inspect_trainer(self) -> ExitCode | None:
+        """Pass on what the trainer made."""
+        if (reason := self.failed([self.ctx.trainer])) is not None:
+            return self.exit_codes.ERROR_TRAINER_FAILED.format(reason=reason)
+        for port in ('potential', 'descriptors', 'history'):
+            if port in self.ctx.trainer.outputs:
+                self.out(port, self.ctx.trainer.outputs[port])
+        return None
+
+    def score(self) -> ToContext | None:
+        """Evaluate on the test set."""
+        if 'test_set' not in self.inputs:
+            return None
+        inputs = self.job_inputs('pace') | {
+            'potential': self.ctx.trainer.outputs.potential,
+            'dataset': self.inputs.test_set,
+            'parameters': orm.Dict({}),
+        }
+        return ToContext(score=self.submit_once('score', CalculationFactory('traincraft.evaluate'), inputs))
+
+    def inspect_score(self) -> ExitCode | None:
+        """Pass on the errors."""
+        if 'score' not in self.ctx:
+            return None
+        if (reason := self.failed([self.ctx.score])) is not None:
+            return self.exit_codes.ERROR_SCORE_FAILED.format(reason=reason)
+        self.out('errors', self.ctx.score.outputs.errors)
+        return None

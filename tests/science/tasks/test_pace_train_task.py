@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aiida_traincraft.science.calculators.pace import PaceCalculator
+from aiida_traincraft.science.structure import write_extxyz
+from aiida_traincraft.science.tasks import pace_train
+from aiida_traincraft.science.training.potential import load_basis
+from aiida_traincraft.science.worker import run_task
+
+pytest.importorskip('pyace')
+
+E0 = {'Cu': 3.51}
+TRAINING = {
+    'type': 'pace',
+    'functions': 10,
+    'cutoff': 5.0,
+    'maxiter': 5,
+    'display_step': 2,
+    'batch_size': 4,
+}
+SOURCE = Path(pace_train.__file__).parents[3]
+
+
+def prepare(folder, frames, training=TRAINING, start='warm', max_seconds=None, test=()):
+    write_extxyz(folder / 'dataset.extxyz', frames)
+    if test:
+        write_extxyz(folder / 'test.extxyz', test)
+    parameters = {'training': training, 'e0': E0, 'seed': 3, 'max_seconds': max_seconds, 'start': start}
+    (folder / 'task.json').write_text(json.dumps({'task': 'pace_train', 'parameters': parameters}))
+
+
+def start_worker(folder, python):
+    environment = os.environ | {'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'}
+    command = [str(python), '-c', 'from aiida_traincraft.science.worker import main; raise SystemExit(main())']
+    with (folder / 'worker.out').open('w') as out:
+        return subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
+
+
+def run_in(folder, python):
+    start_worker(folder, python).wait()
+    return json.loads((folder / 'result.json').read_text())
+
+
+def test_missing_tensorpot_says_what_to_install(tmp_path, copper_frames, monkeypatch):
+    import importlib.util
+
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None if name.startswith('tensor') else found(name))
+    prepare(tmp_path, copper_frames[:12])
+    result = run_task(tmp_path)
+    assert result['kind'] == 'missing_package'
+    assert 'tensorflow and tensorpotential not installed' in result['message']
+    assert 'pip install' in result['message']
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'start': 'hot'}, "start is 'hot', allowed: warm, initial, cold, continue"),
+        ({'start': 'initial'}, 'initial.yaml does not exist'),
+        ({'nan': True}, 'structure 2 .*energy is not finite'),
+    ],
+)
+def test_bad_input_is_found_before_pacemaker_starts(tmp_path, copper_frames, monkeypatch, change, message):
+    monkeypatch.setattr(pace_train, '_pacemaker', lambda: ['false'])
+    frames = [frame.copy() for frame in copper_frames[:6]]
+    if change.pop('nan', False):
+        frames[2].properties['energy'] = float('nan')
+    prepare(tmp_path, frames, **change)
+    result = run_task(tmp_path)
+    assert result['kind'] == 'bad_input'
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(result['message'])
+
+
+def test_failure_of_the_program_gives_its_last_words(tmp_path, copper_frames, monkeypatch):
+    failing = [sys.executable, '-c', 'raise RuntimeError("basis too large")']
+    monkeypatch.setattr(pace_train, '_pacemaker', lambda: failing)
+    prepare(tmp_path, copper_frames[:6])
+    result = run_task(tmp_path)
+    assert result['kind'] == 'no_result'
+    assert 'status 1 and no potential: RuntimeError: basis too large' in result['message']
+
+
+def test_loss_that_is_not_finite_is_no_result(tmp_path, copper_frames, monkeypatch):
+    program = 'open("metrics.txt", "w").write("iter_num loss rmse_epa rmse_f_comp mae_f_comp\\n0 nan nan nan nan\\n")'
+    monkeypatch.setattr(pace_train, '_pacemaker', lambda: [sys.executable, '-c', program])
+    prepare(tmp_path, copper_frames[:6])
+    assert run_task(tmp_path)['kind'] == 'not_finite'
+
+
+@pytest.mark.slow
+def test_warm_fit_then_refinement(tmp_path, copper_frames, pacemaker_python):
+    warm = tmp_path / 'warm'
+    warm.mkdir()
+    prepare(warm, copper_frames[:12], test=copper_frames[12:16])
+    result = run_in(warm, pacemaker_python)
+    assert (result['status'], result['end'], result['n_functions']) == ('ok', 'finished', {'Cu': 10})
+    train, test = result['history']['train'], result['history']['test']
+    assert [row['iteration'] for row in train] == [0, 1, 2, 3, 4, 5]
+    assert train[-1]['loss'] < train[0]['loss'] < 0.1
+    assert test[-1]['force_rmse'] < 0.2
+    # What pacemaker reports is what the calculator gives, E0 included.
+    calculator = PaceCalculator(warm / 'potential.yaml', E0)
+    errors = []
+    for frame in copper_frames[:12]:
+        atoms = frame.atoms.copy()
+        atoms.calc = calculator
+        errors.append((atoms.get_potential_energy() - frame.properties['energy']) / len(atoms))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(train[-1]['energy_rmse'], rel=1e-4)
+    assert load_basis(warm / 'potential.yaml').ndensitymax == 2
+
+    refined = tmp_path / 'refined'
+    refined.mkdir()
+    (refined / 'initial.yaml').write_bytes((warm / 'potential.yaml').read_bytes())
+    prepare(refined, copper_frames[:12], start='initial')
+    history = run_in(refined, pacemaker_python)['history']['train']
+    assert history[0]['loss'] == pytest.approx(train[-1]['loss'], rel=1e-6)
+    assert history[-1]['loss'] < history[0]['loss']
+
+
+@pytest.mark.slow
+def test_keys_of_the_input_have_their_effect(tmp_path, copper_frames, pacemaker_python):
+    training = TRAINING | {
+        'warm_start': 'none',
+        'fs_parameters': [1.0, 1.0],
+        'optimizer': 'L-BFGS-B',
+        'maxiter': 2,
+        'kappa': 1.0,
+        'l1': 0.0,
+        'l2': 0.0,
+        'baseline': 'none',
+        'cutoff': 4.5,
+        'weighting': {'type': 'energy_based'},
+    }
+    prepare(tmp_path, copper_frames[:8], training=training, start='cold')
+    result = run_in(tmp_path, pacemaker_python)
+    assert result['cutoff'] == 4.5
+    log = (tmp_path / 'log.txt').read_text()
+    assert 'EnergyBasedWeightingPolicy' in log
+    assert 'L-BFGS-B' in log
+    block = load_basis(tmp_path / 'potential.yaml').to_BBasisConfiguration().funcspecs_blocks[0]
+    assert (block.ndensityi, block.inner_cutoff_type) == (1, 'distance')
+    header, first = (line.split() for line in (tmp_path / 'metrics.txt').read_text().splitlines()[:2])
+    row = dict(zip(header, first, strict=True))
+    # kappa = 1 leaves no energy in the loss, and without L1 and L2 it is the forces alone.
+    assert float(row['e_loss_contrib']) == 0.0
+    assert float(row['reg_loss']) == 0.0
+
+
+@pytest.mark.slow
+def test_walltime_leaves_a_state_to_continue_from(tmp_path, copper_frames, pacemaker_python):
+    first = tmp_path / 'first'
+    first.mkdir()
+    long = TRAINING | {'maxiter': 5000, 'functions': 30}
+    prepare(first, copper_frames[:12], training=long, max_seconds=40)
+    result = run_in(first, pacemaker_python)
+    assert (result['status'], result['end']) == ('ok', 'walltime')
+    assert result['seconds'] < 40
+    assert not (first / 'potential.yaml').exists()
+    reached = result['history']['train'][-1]['loss']
+
+    second = tmp_path / 'second'
+    second.mkdir()
+    (second / 'initial.yaml').write_bytes((first / 'interim.yaml').read_bytes())
+    prepare(second, copper_frames[:12], training=long | {'maxiter': 2}, start='continue')
+    result = run_in(second, pacemaker_python)
+    assert result['end'] == 'finished'
+    assert result['history']['train'][0]['loss'] == pytest.approx(reached, rel=0.2)
+
+
+@pytest.mark.slow
+def test_kill_is_told_from_failure(tmp_path, copper_frames, pacemaker_python):
+    prepare(tmp_path, copper_frames[:12], training=TRAINING | {'maxiter': 5000})
+    worker = start_worker(tmp_path, pacemaker_python)
+    while not (tmp_path / 'interim_potential_0.yaml').exists():
+        assert worker.poll() is None
+        time.sleep(0.2)
+    children = Path(f'/proc/{worker.pid}/task/{worker.pid}/children').read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    worker.wait()
+    result = json.loads((tmp_path / 'result.json').read_text())
+    assert result['kind'] == 'killed'
+    assert 'killed by SIGKILL' in result['message']
+
+
+@pytest.mark.slow
+def test_ladder_grows_and_is_continued(tmp_path, copper_frames, pacemaker_python):
+    training = TRAINING | {'warm_start': 'none', 'ladder': {'step': 5}, 'maxiter': 2}
+    start = pace_train.PaceNonlinearTraining.model_validate(training | {'functions': 5})
+    small = pace_train.basis_config(start, ['Cu'], 5)
+    small.save(str(tmp_path / 'initial.yaml'))
+    prepare(tmp_path, copper_frames[:8], training=training, start='continue')
+    result = run_in(tmp_path, pacemaker_python)
+    assert result['n_functions'] == {'Cu': 10}

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from aiida_traincraft.science.calculators.pace import PaceCalculator
+from aiida_traincraft.science.config.training import PaceLinearTraining, PaceNonlinearTraining
+from aiida_traincraft.science.training.lift import lift
+from aiida_traincraft.science.training.linear import fit_linear, save_potential
+from aiida_traincraft.science.training.potential import (
+    add_core_repulsion,
+    core_onsets,
+    load_basis,
+    n_functions,
+    remove_core_repulsion,
+    shortest_distances,
+)
+
+pyace = pytest.importorskip('pyace')
+
+E0 = {'Cu': 3.51}
+CONFIG = PaceLinearTraining(functions=40, cutoff=5.0)
+
+
+def quiet(line: str) -> None:
+    """Drop the progress."""
+
+
+@pytest.fixture(scope='module')
+def fit(copper_frames):
+    return fit_linear(copper_frames, CONFIG, E0, seed=1, report=quiet)
+
+
+def test_fit_is_accurate_and_reports_its_holdout(fit):
+    assert fit.n_functions == {'Cu': 40}
+    assert [row.ridge for row in fit.scan] == sorted(CONFIG.ridge)
+    assert fit.ridge == min(fit.scan, key=lambda row: row.loss).ridge
+    assert fit.train.energy_rmse < 2e-3
+    assert fit.train.force_rmse < 20e-3
+    assert fit.holdout.force_rmse < 40e-3
+    assert fit.train.stress_rmse < 2e-3
+
+
+def test_reported_errors_are_those_of_the_written_potential(fit, copper_frames, tmp_path):
+    save_potential(fit, tmp_path / 'potential.yaml', CONFIG, E0)
+    calculator = PaceCalculator(tmp_path / 'potential.yaml', E0)
+    energies, forces = [], []
+    for frame in copper_frames:
+        atoms = frame.atoms.copy()
+        atoms.calc = calculator
+        forces.append(np.ravel(atoms.get_forces() - frame.properties['forces']))
+        energies.append((atoms.get_potential_energy() - frame.properties['energy']) / len(atoms))
+    assert np.sqrt(np.mean(np.square(energies))) == pytest.approx(fit.train.energy_rmse, rel=1e-6)
+    assert np.sqrt(np.mean(np.concatenate(forces) ** 2)) == pytest.approx(fit.train.force_rmse, rel=1e-6)
+
+
+def test_same_seed_same_bytes(fit, copper_frames, tmp_path):
+    again = fit_linear(copper_frames, CONFIG, E0, seed=1, report=quiet)
+    for name, result in (('a', fit), ('b', again)):
+        save_potential(result, tmp_path / name, CONFIG, E0)
+    assert (tmp_path / 'a').read_bytes() == (tmp_path / 'b').read_bytes()
+
+
+def test_weight_pulls_the_fit_to_its_structure(copper_frames):
+    def error(frames):
+        result = fit_linear(frames, CONFIG, E0, seed=1, report=quiet)
+        atoms = frames[4].atoms.copy()
+        atoms.calc = pyace.PyACECalculator(result.basis)
+        return np.abs(atoms.get_forces() - frames[4].properties['forces']).max()
+
+    heavy = [frame.copy() for frame in copper_frames]
+    heavy[4].provenance['weight'] = 100.0
+    assert error(heavy) < 0.3 * error(copper_frames)
+
+
+def test_ridge_zero_is_least_squares_and_few_structures_need_no_scan(copper_frames):
+    config = PaceLinearTraining(functions=10, cutoff=5.0, ridge=[0.0])
+    exact = fit_linear(copper_frames[:4], config, E0, seed=0, report=quiet)
+    assert exact.scan == []
+    assert exact.holdout is None
+    near = fit_linear(copper_frames[:4], config.model_copy(update={'ridge': [1e-14]}), E0, seed=0, report=quiet)
+    np.testing.assert_allclose(exact.coefficients, near.coefficients, rtol=1e-3)
+
+
+def test_wrong_labels_name_the_structure(copper_frames):
+    def broken(**properties):
+        frames = [frame.copy() for frame in copper_frames[:3]]
+        frames[2].properties |= properties
+        return frames
+
+    cases = {
+        'structure 2 .*energy is not finite': broken(energy=float('nan')),
+        'structure 2 .*forces has shape': broken(forces=np.zeros((1, 3))),
+        'structure 2 .*stress has shape': broken(stress=np.zeros((3, 3))),
+        'no structures': [],
+    }
+    for message, frames in cases.items():
+        with pytest.raises(ValueError, match=message):
+            fit_linear(frames, CONFIG, E0, seed=0, report=quiet)
+    bare = [copper_frames[0].bare()]
+    with pytest.raises(ValueError, match='has no energy'):
+        fit_linear(bare, CONFIG, E0, seed=0, report=quiet)
+    with pytest.raises(ValueError, match=r'no isolated-atom energy \(e0, eV\) is given for Cu'):
+        fit_linear(copper_frames, CONFIG, {'Al': 1.0}, seed=0, report=quiet)
+
+
+def test_metadata_holds_e0_and_size(fit, tmp_path):
+    save_potential(fit, tmp_path / 'potential.yaml', CONFIG, E0)
+    metadata = dict(load_basis(tmp_path / 'potential.yaml').metadata)
+    assert json.loads(metadata['E0']) == E0
+    assert metadata['nfunc'] == '40'
+    assert [path.name for path in tmp_path.iterdir()] == ['potential.yaml']
+
+
+def test_core_repulsion_leaves_the_training_set_alone(fit, copper_frames, tmp_path):
+    save_potential(fit, tmp_path / 'zbl.yaml', CONFIG, E0)
+    save_potential(fit, tmp_path / 'bare.yaml', CONFIG.model_copy(update={'baseline': 'none'}), E0)
+    zbl, bare = (PaceCalculator(tmp_path / name, E0) for name in ('zbl.yaml', 'bare.yaml'))
+
+    def energy(calculator, atoms):
+        atoms = atoms.copy()
+        atoms.calc = calculator
+        return atoms.get_potential_energy()
+
+    for frame in copper_frames[:5]:
+        assert energy(zbl, frame.atoms) == pytest.approx(energy(bare, frame.atoms), abs=1e-10)
+    close = Atoms('Cu2', [[0, 0, 0], [0, 0, 0.5]])
+    # Universal ZBL of Cu2 at 0.5 Å.
+    assert energy(zbl, close) - 2 * E0['Cu'] == pytest.approx(1476.0, abs=1.0)
+    assert energy(zbl, Atoms('Cu')) == pytest.approx(E0['Cu'])
+
+
+def test_core_onset_stays_below_data_and_contact():
+    assert core_onsets(['Cu'], {('Cu', 'Cu'): 1.5}) == {('Cu', 'Cu'): pytest.approx(1.48)}
+    contact = 0.7 * 2 * 1.32
+    onsets = core_onsets(['Cu', 'Al'], {('Cu', 'Cu'): 2.4})
+    assert onsets[('Cu', 'Cu')] == pytest.approx(contact)
+    assert set(onsets) == {('Al', 'Al'), ('Al', 'Cu'), ('Cu', 'Cu')}
+
+
+def test_shortest_distances_of_each_pair():
+    frames = [
+        Atoms('CuAl', [[0, 0, 0], [0, 0, 2.3]]),
+        Atoms('Cu2', [[0, 0, 0], [0, 0, 2.6]]),
+        Atoms('Al', cell=[3, 3, 3], pbc=True),
+        Atoms('AlCu', [[0, 0, 0], [0, 0, 2.2]]),
+    ]
+    assert shortest_distances(frames, 4.0) == pytest.approx({('Al', 'Cu'): 2.2, ('Cu', 'Cu'): 2.6, ('Al', 'Al'): 3.0})
+
+
+def test_core_repulsion_can_be_removed(fit, tmp_path):
+    basis = fit.basis.copy()
+    basis.save(str(tmp_path / 'before.yaml'))
+    add_core_repulsion(basis, ['Cu'], {})
+    assert basis.funcspecs_blocks[0].inner_cutoff_type == 'zbl'
+    remove_core_repulsion(basis)
+    basis.save(str(tmp_path / 'after.yaml'))
+    assert (tmp_path / 'after.yaml').read_text() == (tmp_path / 'before.yaml').read_text()
+
+
+def test_lifted_potential_has_the_same_functions_and_nearly_the_same_energy(fit, copper_frames):
+    lifted = lift(fit.basis, PaceNonlinearTraining())
+    assert n_functions(pyace.ACEBBasisSet(lifted)) == fit.n_functions
+    linear, nonlinear = pyace.PyACECalculator(fit.basis), pyace.PyACECalculator(lifted)
+    for frame in copper_frames[:3]:
+        energies = []
+        for calculator in (linear, nonlinear):
+            atoms = frame.atoms.copy()
+            atoms.calc = calculator
+            energies.append(atoms.get_potential_energy() / len(atoms))
+        assert energies[0] != energies[1]
+        assert energies[0] == pytest.approx(energies[1], abs=0.05)
+    with pytest.raises(ValueError, match='has 2 densities'):
+        lift(lifted, PaceNonlinearTraining())
+
+
+def test_two_elements_are_lifted_too(copper_frames):
+    basis = pyace.ACEBBasisSet(
+        pyace.create_multispecies_basis_config(
+            {
+                'deltaSplineBins': 0.001,
+                'elements': ['Al', 'Cu'],
+                'embeddings': {'ALL': {'npot': 'FinnisSinclair', 'fs_parameters': [1, 1], 'ndensity': 1}},
+                'bonds': {'ALL': {'radbase': 'SBessel', 'radparameters': [5.25], 'rcut': 5, 'dcut': 0.01}},
+                'functions': {'ALL': {'nradmax_by_orders': [4, 2], 'lmax_by_orders': [0, 1]}},
+            }
+        )
+    )
+    basis.basis_coeffs = list(np.random.default_rng(1).normal(scale=1e-3, size=len(basis.basis_coeffs)))
+    lifted = pyace.ACEBBasisSet(lift(basis.to_BBasisConfiguration(), PaceNonlinearTraining()))
+    assert n_functions(lifted) == n_functions(basis)
+    assert lifted.ndensitymax == 2
