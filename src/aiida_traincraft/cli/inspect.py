@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+PIPE_WIDTH = 200
+
 
 @click.command()
 @click.argument('campaign', required=False)
@@ -49,22 +51,25 @@ def status(profile: str | None, campaign: str | None) -> None:
 
 @click.command()
 @click.argument('node')
+@click.option('--depth', default=3, show_default=True, help='Processes to go up in the tree.')
 @click.pass_obj
-def why(profile: str | None, node: str) -> None:
-    """Show what shaped a node (PK or UUID): processes, codes, seeds, structures, config."""
+def why(profile: str | None, node: str, depth: int) -> None:
+    """Show what shaped a node (PK or UUID): config, seed, codes, label processes, and the tree above it."""
     from aiida import orm
     from aiida.common.exceptions import NotExistent
     from rich.console import Console
     from rich.tree import Tree
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance.lineage import Step, describe, label_processes, lineage
+    from aiida_traincraft.provenance.lineage import Step, lineage, origins
 
     profiles.load(profile)
     try:
         target = orm.load_node(int(node) if node.isdigit() else node)
     except (NotExistent, ValueError) as error:
         raise click.ClickException(f'there is no node {node!r} in this profile') from error
+    if not isinstance(target, orm.Data):
+        raise click.ClickException(f'{node} is a process: ask for the lineage of one of its outputs')
 
     def grow(step: Step, tree: Any) -> Any:
         for child in step.children:
@@ -72,12 +77,15 @@ def why(profile: str | None, node: str) -> None:
         return tree
 
     console = Console()
-    step = lineage(target)
-    console.print(grow(step, Tree(step.text)), highlight=False, markup=False, soft_wrap=True)
-    if isinstance(target, orm.Data) and (made := label_processes(target)):
-        console.print(f'\n{sum(made.values())} labels, made by', highlight=False)
-        for uuid, count in made.items():
-            console.print(f'  {describe(orm.load_node(uuid))}: {count}', highlight=False, markup=False)
+    # A file or pipe has no width: lines are kept whole.
+    console.width = console.width if console.is_terminal else PIPE_WIDTH
+    step = lineage(target, depth)
+    console.print(step.text, highlight=False, markup=False)
+    for name, lines in origins(target).items():
+        console.print(f'  {name}:', highlight=False)
+        for line in lines:
+            console.print(f'    {line}', highlight=False, markup=False)
+    console.print(grow(step, Tree('the tree above it:')), highlight=False, markup=False)
 
 
 @click.command()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+import psutil
 from aiida.engine.daemon.client import DaemonClient, get_daemon_client
 from aiida.manage.configuration import get_config, load_profile
 
@@ -39,11 +38,36 @@ def load(name: str | None) -> str:
 def ensure_daemon(workers: int = 1) -> bool:
     """Start the daemon if it is not running; return whether it was started."""
     client = get_daemon_client()
-    if client.is_daemon_running:
+    if _is_alive(client):
         return False
     end_orphans(client)
     client.start_daemon(number_workers=workers, timeout=DAEMON_TIMEOUT)
     return True
+
+
+def stop_daemon() -> None:
+    """Stop the daemon if it is running; processes stay where they are."""
+    client = get_daemon_client()
+    if _is_alive(client):
+        client.stop_daemon(timeout=DAEMON_TIMEOUT)
+    end_orphans(client)
+
+
+def _is_alive(client: DaemonClient) -> bool:
+    """Whether the daemon lives; AiiDA only looks for its PID file, which a killed daemon leaves behind."""
+    pid = client.get_daemon_pid()
+    if pid is None:
+        return False
+    try:
+        alive = any(name in psutil.Process(pid).cmdline() for name in ('start-circus', 'circusd'))
+    except psutil.Error:
+        alive = False
+    if not alive:
+        Path(client.circus_pid_file).unlink(missing_ok=True)
+        # A worker that starts before the new broker would connect to the sockets of the dead one, for ever.
+        for name in ('broker.sockets', 'broker.pid', 'broker.status'):
+            Path(client._zmq_broker_service_dir, name).unlink(missing_ok=True)
+    return alive
 
 
 def repair(profile: str) -> None:
@@ -56,19 +80,7 @@ def repair(profile: str) -> None:
 
 def end_orphans(client: DaemonClient) -> None:
     """End what a killed daemon left behind: circus' statistics process runs on for ever otherwise."""
-    marker = str(Path(client.circus_log_file).parent.parent)
-    for entry in Path('/proc').glob('[0-9]*'):
-        try:
-            command = (entry / 'cmdline').read_bytes().replace(b'\0', b' ').decode(errors='replace')
-        except OSError:
-            continue
-        if 'circus' in command and 'stats' in command and _belongs(entry, marker):
-            os.kill(int(entry.name), signal.SIGTERM)
-
-
-def _belongs(entry: Path, marker: str) -> bool:
-    try:
-        environment = (entry / 'environ').read_bytes().decode(errors='replace')
-    except OSError:
-        return False
-    return any(line.startswith('AIIDA_PATH=') and line[11:] in marker for line in environment.split('\0') if line[11:])
+    for process in psutil.process_iter(['cmdline']):
+        command = process.info['cmdline'] or []
+        if client.circus_log_file in command and any('circus import stats' in part for part in command):
+            process.terminate()

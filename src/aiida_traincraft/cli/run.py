@@ -45,7 +45,8 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
         status = _finish(node.pk, outdir)
     finally:
         if started and stop_daemon:
-            _stop_daemon()
+            profiles.stop_daemon()
+            click.echo('the daemon that this command started is stopped')
     sys.exit(status)
 
 
@@ -65,21 +66,23 @@ def watch(profile: str | None, campaign: str | None) -> None:
 
 @click.command()
 @click.argument('campaign', required=False)
+@click.option('--detach', is_flag=True, help='Start the daemon again and return.')
 @click.pass_obj
-def resume(profile: str | None, campaign: str | None) -> None:
+def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
     """Go on with a campaign after anything was killed: repair, start the daemon, watch."""
-    from aiida.engine.daemon.client import get_daemon_client
-
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.provenance.queries import load_campaign_node
 
     name = profiles.load(profile)
     node = load_campaign_node(campaign)
-    if not node.is_terminated and not get_daemon_client().is_daemon_running:
-        profiles.end_orphans(get_daemon_client())
+    if not node.is_terminated:
+        # Processes that lost their task can only be handed out again while the daemon is stopped.
+        profiles.stop_daemon()
         profiles.repair(name)
         profiles.ensure_daemon()
         click.echo('the daemon is running again')
+    if detach:
+        return
     _watch(node.pk)
     sys.exit(_finish(node.pk, _results_folder(node)))
 
@@ -139,12 +142,3 @@ def _finish(pk: int, folder: Path) -> int:
 def _results_folder(node: object) -> Path:
     config = node.inputs.config['run']  # type: ignore[attr-defined]
     return Path(config['outdir']).resolve() / config['name']
-
-
-def _stop_daemon() -> None:
-    from aiida.engine.daemon.client import get_daemon_client
-
-    from aiida_traincraft.cli.profile import DAEMON_TIMEOUT
-
-    get_daemon_client().stop_daemon(timeout=DAEMON_TIMEOUT)
-    click.echo('the daemon that this command started is stopped')

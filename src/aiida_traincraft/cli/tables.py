@@ -32,7 +32,13 @@ def errors_text(errors: dict[str, Any]) -> str:
 
 def learning_table(summary: dict[str, Any]) -> Table:
     """One row per cycle."""
-    table = Table(title=f'campaign {summary["name"]}', box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption_justify='left')
+    table = Table(
+        title=f'campaign {summary["name"]}',
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        caption_justify='left',
+    )
     columns = ('cycle', 'labels', 'failed', 'E', 'F', 'seen', 'unsure', 'chosen', 'max γ', 'codes', 'all')
     for name in columns:
         table.add_column(name, justify='right', no_wrap=True)

@@ -12,6 +12,9 @@ from aiida.engine import ExitCode
 
 from aiida_traincraft.parsers.base import WorkerParser
 
+# What the worker says of the run itself.
+RUN_FACTS = ('status', 'seconds', 'versions')
+
 
 class EvaluateParser(WorkerParser):
     """Errors as nodes."""
@@ -20,7 +23,9 @@ class EvaluateParser(WorkerParser):
         """Store the errors."""
         if result['status'] != 'ok':
             return None
-        rows = json.dumps(result.pop('rows')).encode()
+        rows = json.dumps(result['rows']).encode()
+        errors = {key: value for key, value in result.items() if key not in (*RUN_FACTS, 'rows')}
         self.out('per_structure', orm.SinglefileData(io.BytesIO(rows), filename='per_structure.json'))
-        self.out('errors', orm.Dict(result))
+        self.out('errors', orm.Dict(errors))
+        self.out_summary({key: result[key] for key in RUN_FACTS})
         return None

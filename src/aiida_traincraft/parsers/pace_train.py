@@ -25,10 +25,11 @@ class PaceTrainParser(WorkerParser):
         exit_code = super().parse(**kwargs)
         folder = Path(kwargs['retrieved_temporary_folder'])
         if exit_code is not None and 'interim' not in self.outputs and 'potential' not in self.outputs:
-            for name in (INTERIM_FILE, PARTIAL_FILE):
-                if _is_whole(folder / name, folder / TARGET_FILE):
-                    self.out('interim', self._potential(folder / name, {}))
-                    break
+            # The task writes its interim file in one piece; pacemaker may be killed while it writes its own.
+            if (folder / INTERIM_FILE).is_file():
+                self.out('interim', self._potential(folder / INTERIM_FILE, {}))
+            elif _is_whole(folder / PARTIAL_FILE, folder / TARGET_FILE):
+                self.out('interim', self._potential(folder / PARTIAL_FILE, {}))
         return exit_code
 
     def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:

@@ -11,11 +11,13 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_traincraft.data.frame import FrameMixin
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.reading import QUERY_CHUNK
 from aiida_traincraft.data.structure import TrainingStructureData
 
 # Links to the members of a manifest end in a number behind two underscores; they are shown folded.
 MEMBERS = '__'
-MAX_DEPTH = 40
 
 
 @dataclass
@@ -26,13 +28,15 @@ class Step:
     children: list[Step] = field(default_factory=list)
 
 
-def lineage(node: orm.Node, seen: set[str] | None = None, depth: int = 0) -> Step:
+def lineage(node: orm.Node, depth: int, seen: set[str] | None = None) -> Step:
     """Walk from a node up to everything that it was made from.
 
     Parameters
     ----------
     node
         A structure, label, frames, dataset, potential or any other data node.
+    depth
+        Processes to go up; what lies above is cut off with "...".
 
     Returns
     -------
@@ -41,36 +45,82 @@ def lineage(node: orm.Node, seen: set[str] | None = None, depth: int = 0) -> Ste
     """
     seen = set() if seen is None else seen
     step = Step(describe(node))
-    if node.uuid in seen or depth > MAX_DEPTH:
-        step.text += ' (above)' if node.uuid in seen else ' (...)'
-        return step
-    seen.add(node.uuid)
     creator = node.creator if isinstance(node, orm.Data) else node
     if creator is None:
         return step
+    if node.uuid in seen or depth == 0:
+        step.text += ' (above)' if node.uuid in seen else ' ...'
+        return step
+    seen.add(node.uuid)
     made = step
     if creator is not node:
         made = Step(f'made by {describe(creator)}')
         step.children.append(made)
     links = creator.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
     for prefix, count, example in _members(links):
-        made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [lineage(example, seen, depth + 1)]))
+        made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [lineage(example, depth - 1, seen)]))
     for link in sorted(links, key=lambda link: link.link_label):
         if not link.link_label.rpartition(MEMBERS)[2].isdigit():
-            inner = lineage(link.node, seen, depth + 1)
+            inner = lineage(link.node, depth - 1, seen)
             made.children.append(Step(f'{link.link_label}: {inner.text}', inner.children))
     return step
 
 
-def label_processes(node: orm.Data) -> Counter[str]:
-    """Processes that made the labels a node descends from, and how many labels each made."""
-    from aiida_traincraft.data.label import LabelData
+def ancestors(node: orm.Node) -> set[int]:
+    """PKs of everything that a node was made from, through data and calculations, the node itself left out.
 
+    One query per level, each node once. AiiDA's own ``with_descendants`` follows every path: in a graph where each
+    cycle's structures descend from all labels before, their number grows as a power of the cycle.
+    """
+    found: set[int] = set()
+    frontier = {int(node.pk)}
+    while frontier:
+        above: set[int] = set()
+        members = sorted(frontier)
+        for start in range(0, len(members), QUERY_CHUNK):
+            query = orm.QueryBuilder()
+            query.append(orm.Node, filters={'id': {'in': members[start : start + QUERY_CHUNK]}}, tag='node', project=[])
+            query.append(
+                orm.Node,
+                with_outgoing='node',
+                edge_filters={'type': {'in': [LinkType.CREATE.value, LinkType.INPUT_CALC.value]}},
+                project=['id'],
+            )
+            above |= set(query.all(flat=True))
+        frontier = above - found
+        found |= frontier
+    return found
+
+
+def label_processes(node: orm.Data) -> Counter[str]:
+    """UUIDs of the processes that made the labels a node descends from, and how many labels each made."""
     query = orm.QueryBuilder()
-    query.append(orm.Data, filters={'id': node.pk}, tag='node', project=[])
-    query.append(LabelData, with_descendants='node', tag='label', project=['id'])
-    query.append(orm.CalculationNode, with_outgoing='label', project=['uuid'])
-    return Counter(uuid for _, uuid in set(map(tuple, query.all())))
+    query.append(LabelData, filters={'id': {'in': sorted(ancestors(node)) or [-1]}}, tag='label', project=['id'])
+    query.append(
+        orm.CalculationNode, with_outgoing='label', edge_filters={'type': LinkType.CREATE.value}, project='uuid'
+    )
+    return Counter(uuid for _, uuid in query.iterall())
+
+
+def origins(node: orm.Data) -> dict[str, list[str]]:
+    """What a node rests on, in words: config and seed, codes, levels of theory, labelled structures, label processes."""
+    above = {'id': {'in': sorted(ancestors(node)) or [-1]}}
+
+    def found(*classes: type[orm.Node]) -> list[orm.Node]:
+        nodes: list[orm.Node] = orm.QueryBuilder().append(classes, filters=above).all(flat=True)
+        return nodes
+
+    # Through their labels: structures of the test set are above too, as those that must not be chosen.
+    systems = Counter(orm.QueryBuilder().append(LabelData, filters=above, project='attributes.system').all(flat=True))
+    made = label_processes(node)
+    facts = {
+        'config': [describe(item) for item in found(orm.Dict) if _is_campaign(item.get_dict())],
+        'codes': [describe(item) for item in found(orm.InstalledCode, orm.PortableCode, orm.ContainerizedCode)],
+        'levels of theory': [describe(item) for item in found(LevelOfTheoryData)],
+        'labelled structures': [f'{count} of {system}' for system, count in sorted(systems.items(), key=str)],
+        'labels': [f'{count} by {describe(orm.load_node(uuid))}' for uuid, count in made.items()],
+    }
+    return {key: lines for key, lines in facts.items() if lines}
 
 
 def describe(node: orm.Node) -> str:
@@ -115,8 +165,12 @@ def _origin(node: TrainingStructureData) -> str:
     return ' ' + ', '.join(f'{key} {value}' for key, value in shown.items() if value is not None)
 
 
+def _is_campaign(content: dict[str, Any]) -> bool:
+    return {'run', 'systems', 'labelling', 'training'} <= content.keys()
+
+
 def _dict_text(content: dict[str, Any]) -> str:
-    if 'run' in content and 'systems' in content:
+    if _is_campaign(content):
         run = content['run']
         return f'campaign config {run["name"]!r}, seed {run["seed"]}'
     text = json.dumps(content, sort_keys=True)

@@ -123,13 +123,15 @@ def plugins() -> list[Plugin]:
 
 
 def get(kind: str, name: str) -> Plugin:
-    """Find a plugin.
+    """Find a plugin; what is not registered yet is looked for among the built-in and installed ones.
 
     Raises
     ------
     UnknownPluginError
         If there is none; names the nearest and the allowed ones.
     """
+    if (kind, name) not in _plugins:
+        load_plugins()
     try:
         return _plugins[kind, name]
     except KeyError:

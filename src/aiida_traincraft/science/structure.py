@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.io.extxyz import iread_xyz, write_xyz
+from ase.io.extxyz import read_xyz, write_xyz
 
 HASH_DECIMALS = 4
 EXTXYZ_PREFIX = 'REF_'
@@ -205,7 +205,8 @@ def write_extxyz(path: Path, structures: Iterable[Structure]) -> None:
 def read_extxyz(path: Path, index: slice = slice(None)) -> list[Structure]:
     """Read extended XYZ; understands our ``REF_`` keys and ASE's own ``energy``, ``forces``, ``stress``."""
     with path.open() as handle:
-        return [_from_extxyz(atoms) for atoms in iread_xyz(handle, index=index)]
+        # iread_xyz of ASE 3.29 takes the first digit of the number of atoms for the whole.
+        return [_from_extxyz(atoms) for atoms in read_xyz(handle, index=index)]
 
 
 PER_ATOM_PROPERTIES = ('forces', 'uncertainty')

@@ -70,5 +70,10 @@ class TrainWorkChain(TraincraftWorkChain):
             return None
         if (reason := self.failed([self.ctx.score])) is not None:
             return self.exit_codes.ERROR_SCORE_FAILED.format(reason=reason)
-        self.out('errors', self.ctx.score.outputs.errors)
+        errors = self.ctx.score.outputs.errors
+        if failed := errors['n_failed']:
+            self.report(f'{failed} test structures could not be evaluated and are left out of the errors')
+        if errors['overall']['forces']['rmse'] is None:
+            return self.exit_codes.ERROR_SCORE_FAILED.format(reason='no test structure could be evaluated')
+        self.out('errors', errors)
         return None

@@ -148,7 +148,8 @@ def test_keys_of_the_input_have_their_effect(tmp_path, copper_frames, pacemaker_
     assert result['cutoff'] == 4.5
     log = (tmp_path / 'log.txt').read_text()
     assert 'EnergyBasedWeightingPolicy' in log
-    assert 'L-BFGS-B' in log
+    # The message of L-BFGS-B; BFGS words it otherwise.
+    assert 'TOTAL NO. OF ITERATIONS REACHED LIMIT' in log
     block = load_basis(tmp_path / 'potential.yaml').to_BBasisConfiguration().funcspecs_blocks[0]
     assert (block.ndensityi, block.inner_cutoff_type) == (1, 'distance')
     header, first = (line.split() for line in (tmp_path / 'metrics.txt').read_text().splitlines()[:2])

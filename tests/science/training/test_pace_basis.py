@@ -23,7 +23,7 @@ def test_auto_takes_half_the_atoms_of_the_rarest_element(copper_frames):
 
 def test_too_few_atoms_name_the_element(copper_frames):
     config = PaceLinearTraining()
-    with pytest.raises(ValueError, match='only 1 atoms of Al.*at least 10'):
+    with pytest.raises(ValueError, match=r'only 1 atoms of Al.*at least 10'):
         function_count(config, [*copper_frames, Structure(bulk('Al'))])
     with pytest.raises(ValueError, match='no structures'):
         function_count(config, [])

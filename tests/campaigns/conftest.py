@@ -1,0 +1,100 @@
+"""A profile of its own on disk, with a daemon, driven through the command line as a user would."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PROFILE = 'campaigns'
+BIN = Path(sys.executable).parent
+
+
+class Site:
+    """A folder with an AiiDA profile; commands run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {'AIIDA_PATH': str(folder), 'OMP_NUM_THREADS': '1'}
+
+    def traincraft(self, *arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess:
+        return self._call(BIN / 'traincraft', '-p', PROFILE, *arguments, check=check, timeout=timeout)
+
+    def python(self, script: str) -> object:
+        """Run a script with the profile loaded; returns the JSON that it prints last."""
+        code = f'from aiida import load_profile\nload_profile({PROFILE!r})\n{script}'
+        done = self._call(BIN / 'python', '-c', code, check=True, timeout=300)
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def summary(self, name: str) -> dict:
+        return json.loads((self.folder / 'runs' / name / 'summary.json').read_text())
+
+    def stop_daemon(self) -> None:
+        self._call(BIN / 'verdi', '-p', PROFILE, 'daemon', 'stop', check=False, timeout=60)
+
+    def kill_everything(self) -> int:
+        """SIGKILL daemon, broker and workers of this profile; jobs that run on the computer are left alone."""
+        victims = [pid for pid, command in self._processes() if 'verdi' in command or 'circus' in command]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        return len(victims)
+
+    def _processes(self) -> Iterator[tuple[int, str]]:
+        marker = f'AIIDA_PATH={self.folder}/.aiida'.encode()
+        for entry in Path('/proc').glob('[0-9]*'):
+            try:
+                if marker in (entry / 'environ').read_bytes().split(b'\0'):
+                    yield int(entry.name), (entry / 'cmdline').read_bytes().replace(b'\0', b' ').decode()
+            except OSError:
+                continue
+
+    def wait_for(self, condition: str, seconds: float) -> None:
+        """Poll a campaign's progress (``p``) until a Python condition on it holds."""
+        script = (
+            'import json\nfrom aiida_traincraft.provenance.campaign import progress\n'
+            'from aiida_traincraft.provenance.queries import load_campaign_node\n'
+            f'p = progress(load_campaign_node())\nprint(json.dumps([bool({condition}), str(p)]))'
+        )
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            holds, state = self.python(script)
+            if holds:
+                return
+        raise AssertionError(f'{condition} did not come true in {seconds} s; last: {state}')
+
+    def _call(self, *command: object, check: bool, timeout: float) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f'{command} ended with {done.returncode}\n{done.stdout}\n{done.stderr}')
+        return done
+
+
+@pytest.fixture(scope='session')
+def make_site(tmp_path_factory):
+    """Make sites; their daemons are stopped at the end."""
+    sites = []
+
+    def make(name: str) -> Site:
+        site = Site(tmp_path_factory.mktemp(name))
+        site.traincraft('setup', '--create', '--wal')
+        sites.append(site)
+        return site
+
+    yield make
+    for site in sites:
+        site.stop_daemon()
+        site.kill_everything()

@@ -1,0 +1,66 @@
+"""Kill daemon, broker and worker in mid-flight; resuming loses and repeats nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
+
+CONFIG = Path(__file__).with_name('small.toml')
+
+COUNTS = """
+import json
+from aiida import orm
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.provenance.campaign import jobs
+from aiida_traincraft.provenance.queries import load_campaign_node
+campaign = load_campaign_node()
+labels = orm.QueryBuilder().append(LabelData, project='attributes.structure').all(flat=True)
+structures = orm.QueryBuilder().append(TrainingStructureData, project='label').all(flat=True)
+names = [job.process_label for job in jobs(campaign)]
+print(json.dumps({
+    'digest': campaign.outputs.dataset.digest,
+    'labels': len(labels), 'labelled_once': len(set(labels)),
+    'structures': len(structures), 'distinct_structures': len(set(structures)),
+    'jobs': {name: names.count(name) for name in sorted(set(names))},
+    'unfinished': sum(not job.is_finished_ok for job in jobs(campaign)),
+}))
+"""
+
+
+@pytest.fixture(scope='module')
+def undisturbed(make_site):
+    site = make_site('undisturbed')
+    site.traincraft('run', str(CONFIG), '--stop-daemon')
+    return site
+
+
+def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
+    expected = undisturbed.python(COUNTS)
+    assert expected['labels'] == expected['labelled_once'] == expected['structures'] == 23
+
+    site = make_site('killed')
+    site.traincraft('run', str(CONFIG), '--detach')
+    for stage in ('"explore"', '"label" and p.cycle == 1'):
+        site.wait_for(f'p.stage == {stage} and p.jobs_running', seconds=120)
+        assert site.kill_everything() >= 3
+        if stage == '"explore"':
+            # Goes on in the background while the next stage is awaited.
+            site.traincraft('resume', '--detach')
+    done = site.traincraft('resume')
+    assert 'results are in' in done.stdout
+    assert site.python(COUNTS) == expected
+
+
+def test_the_same_seed_gives_the_same_campaign(make_site, undisturbed):
+    site = make_site('again')
+    site.traincraft('run', str(CONFIG), '--stop-daemon')
+    keys = ('labels', 'candidates', 'uncertain', 'selected', 'funnel', 'max_gamma', 'errors')
+    first, second = undisturbed.summary('small'), site.summary('small')
+    assert first['dataset_digest'] == second['dataset_digest']
+    assert [[cycle[key] for key in keys] for cycle in first['cycles']] == [
+        [cycle[key] for key in keys] for cycle in second['cycles']
+    ]
