@@ -52,7 +52,7 @@ def main() -> None:
         sections = [measure(folder, atoms, options) for atoms in CELLS]
     parts = [
         f'Linear ACE with {options.functions} functions, cutoff 5.5 Å, fcc Cu at {TEMPERATURE:.0f} K, time step '
-        f'{TIMESTEP:.0f} fs, {options.steps} steps after a warm-up, one thread. Seconds per step over those of the '
+        f'{TIMESTEP:.0f} fs, {options.steps} steps after a warm-up, one thread. CPU seconds per step over those of the '
         f"plain run in the same round (python-ace's own calculator on the .yaml): median (smallest-largest) of "
         f'{options.repeat} rounds, in each of which every variant ran once, in an order drawn anew. Goal: at most 1.10 '
         'for γ every 10 steps.',
@@ -101,39 +101,39 @@ def measure(folder: Path, size: int, options: argparse.Namespace) -> str:
         if number == 0:
             continue
         rounds.append(seconds)
-        print(f'{size} atoms, round {number}: {1e3 * seconds[BASELINE]:.2f} ms per plain step', flush=True)
+        print(f'{size} atoms, round {number}: {1e3 * seconds[BASELINE]:.2f} ms of CPU per plain step', flush=True)
     rows = [
         [name, *(record.spread([seconds[name] / seconds[base] for seconds in rounds]) for base in (BASELINE, FAST))]
         for name in variants
     ]
-    return record.table([f'{size} atoms', 'time over plain MD', 'over plain MD with the .yace'], rows)
+    return record.table([f'{size} atoms', 'over plain MD', 'over plain MD with the .yace'], rows)
 
 
 def plain_md(start: Atoms, calculator: Any, seed: int, steps: int) -> float:
-    """Seconds per step of ASE's own loop."""
+    """CPU seconds per step of ASE's own loop."""
     rng = np.random.default_rng(seed)
     atoms = start.copy()
     spread = np.sqrt(atoms.get_masses() * units.kB * TEMPERATURE)
     atoms.set_momenta(rng.normal(size=atoms.positions.shape) * spread[:, None])
     atoms.calc = calculator
     calculator.reset()
-    begin = time.perf_counter()
+    begin = time.process_time()
     dynamics = LangevinBAOAB(
         atoms, TIMESTEP * units.fs, temperature_K=TEMPERATURE, T_tau=1000.0 * units.fs / FRICTION, rng=rng
     )
     dynamics.run(steps)
-    return (time.perf_counter() - begin) / steps
+    return (time.process_time() - begin) / steps
 
 
 def sampler_md(start: Atoms, calculator: PaceCalculator, seed: int, interval: int, steps: int) -> float:
-    """Seconds per step of our sampler, which never halts here."""
+    """CPU seconds per step of our sampler, which never halts here."""
     config = MdConfig(temperature=TEMPERATURE, timestep=TIMESTEP, friction=FRICTION, steps=steps, n=1)
     calculator.reset()
-    begin = time.perf_counter()
+    begin = time.process_time()
     run = sample(Structure(start.copy()), calculator, None, config, seed, Watch(check_interval=interval))
     if run.end != 'finished':
         raise RuntimeError(f'the run ended early: {run.end}')
-    return (time.perf_counter() - begin) / steps
+    return (time.process_time() - begin) / steps
 
 
 if __name__ == '__main__':

@@ -128,8 +128,8 @@ def write(runs: list[dict[str, Any]], options: argparse.Namespace) -> None:
         ),
         f'Before iteration 0 the warm start takes {record.spread(fits)} times the seconds of the cold one; this is '
         f'{record.spread(startup)} of the whole task with {options.iterations} iterations.',
-        'Errors at equal iterations (medians over the seeds; ratio: cold/warm, median of the pairs; RMSE of the test set '
-        'in meV/atom and meV/Å; - where the warm start had ended):',
+        'Errors at equal iterations (medians over the seeds; ratio: cold/warm, median of the pairs; RMSE of the test '
+        'set in meV/atom and meV/Å; - where the warm start had ended):',
         record.table(
             [
                 'iteration',

@@ -240,10 +240,16 @@ def with_emt_labels() -> Callable[[Structure], Structure]:
     return label_with_emt
 
 
+@pytest.fixture(scope='session')
+def make_campaign_content() -> Callable[[], dict[str, Any]]:
+    """Function that gives the content of a campaign file, to be changed at will."""
+    return lambda: copy.deepcopy(TINY_CAMPAIGN)
+
+
 @pytest.fixture
-def campaign_content() -> dict[str, Any]:
+def campaign_content(make_campaign_content) -> dict[str, Any]:
     """Content of a campaign file of two cycles on cells of four copper atoms, to be changed at will."""
-    return copy.deepcopy(TINY_CAMPAIGN)
+    return make_campaign_content()
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_files(prepare, case_inputs, name):
     # Whatever can be made again from the input nodes stays out of the graph.
     assert set(info.provenance_exclude_list) == written
     task = json.loads((folder / 'task.json').read_text())
-    assert task['task'] == name
+    assert task['task'] == CalculationFactory(f'traincraft.{name}').TASK
     assert task['parameters']['answer'] == 42
     assert task['parameters']['max_seconds'] == 600
     assert (folder / 'traincraft.zip').read_bytes() == science_zip()

@@ -14,7 +14,7 @@ from aiida_traincraft.science.structure import write_frames
 
 
 class EvaluateCalculation(WorkerCalculation):
-    """RMSE, MAE and largest error of energy (eV/atom), forces (eV/Å), stress (eV/Å³): in all, per system and element."""
+    """RMSE, MAE and largest error of energy (eV/atom), forces (eV/Å), stress (eV/Å³); per system and element too."""
 
     TASK = 'evaluate'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 2.0
 
 
 @click.command()
@@ -96,12 +96,20 @@ def _watch(pk: int) -> None:
     from aiida_traincraft.provenance.campaign import progress
 
     console = Console()
-    last, start = '', time.monotonic()
+    last, line, seen, start = '', '', None, time.monotonic()
+    newest = (
+        orm.QueryBuilder()
+        .append(orm.ProcessNode, project='mtime', tag='process')
+        .order_by({'process': {'mtime': 'desc'}})
+    )
     try:
         with console.status('starting') as spinner:
             while True:
-                node = orm.load_node(pk)
-                line = progress_line(progress(node))
+                changed = newest.limit(1).first(flat=True)
+                if changed != seen:
+                    # Nothing is read again while no process moved: the cores belong to the jobs.
+                    node, seen = orm.load_node(pk), changed
+                    line = progress_line(progress(node))
                 spinner.update(f'{line} [{time.monotonic() - start:.0f} s]')
                 if line != last and not console.is_terminal:
                     console.print(line, highlight=False, soft_wrap=True)

@@ -19,6 +19,9 @@ ROLES = (
     ),
 )
 
+# AiiDA's daemon hands its own sys.path to local jobs, where it would shadow the packages of another environment.
+PREPEND_TEXT = 'unset PYTHONPATH'
+
 
 @click.command()
 @click.option('--create', is_flag=True, help='Make the profile (SQLite and ZeroMQ, no services) if it is not there.')
@@ -125,11 +128,11 @@ def _code(computer: object, role: str, python: Path) -> str:
     try:
         code = orm.load_code(f'{label}@{computer.label}')  # type: ignore[attr-defined]
     except NotExistent:
-        orm.InstalledCode(computer, str(python), label=label).store()
-        return f'{label}: {python} (new)'
-    if str(code.filepath_executable) == str(python):
+        code = None
+    if code is not None and str(code.filepath_executable) == str(python) and code.prepend_text == PREPEND_TEXT:
         return f'{label}: {python} (there already)'
-    # A stored code never changes: the old one steps aside under another label.
-    code.label = f'{label}-{code.pk}'
-    orm.InstalledCode(computer, str(python), label=label).store()
-    return f'{label}: {python} (the one before is now {code.label})'
+    if code is not None:
+        # A stored code never changes: the old one steps aside under another label.
+        code.label = f'{label}-{code.pk}'
+    orm.InstalledCode(computer, str(python), label=label, prepend_text=PREPEND_TEXT).store()
+    return f'{label}: {python} ' + (f'(new; the one before is now {code.label})' if code else '(new)')

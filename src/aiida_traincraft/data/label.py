@@ -39,7 +39,7 @@ class LabelData(FrameMixin, orm.Data):
     def frame_attributes(cls, structure: Structure) -> dict[str, Any]:
         """Validate a labelled frame and return what it is queried by."""
         geometry = super().frame_attributes(structure)
-        properties, name = structure.properties, structure.formula
+        properties, name = structure.properties, geometry['formula']
         level = structure.provenance.get('level_of_theory')
         if not level:
             raise ValueError(f'{name}: a label needs the hash of its level of theory')

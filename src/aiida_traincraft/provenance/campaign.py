@@ -21,6 +21,7 @@ STAGES = {
     'train': 'train',
     'explore': 'explore',
 }
+TERMINATED = ('finished', 'excepted', 'killed')
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,21 @@ def jobs(process: orm.ProcessNode) -> list[orm.CalcJobNode]:
     return [node for node in called if isinstance(node, orm.CalcJobNode)]
 
 
+def job_counts(campaign: orm.WorkChainNode) -> tuple[int, int]:
+    """Jobs running and done, level by level and without loading a node: this is asked every other second."""
+    running = done = 0
+    callers = [campaign.pk]
+    while callers:
+        query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': {'in': callers}}, tag='caller', project=[])
+        query.append(orm.ProcessNode, with_incoming='caller', project=['id', 'node_type', 'attributes.process_state'])
+        called = query.all()
+        states = [state for _, kind, state in called if kind == orm.CalcJobNode.class_node_type]
+        ended = sum(state in TERMINATED for state in states)
+        running, done = running + len(states) - ended, done + ended
+        callers = [pk for pk, kind, _ in called if kind == orm.WorkChainNode.class_node_type]
+    return running, done
+
+
 def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
     """Counts and reasons of failure over the labelled batches of the cycles before ``upto`` (all without it)."""
     counts = {'total': 0, 'labelled': 0, 'failed': 0}
@@ -70,15 +86,15 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
     steps = children(campaign)
     last = next(reversed(steps), 'build')
     scored = [node for key, node in steps.items() if key.startswith('train_') and 'errors' in node.outputs]
-    every = jobs(campaign)
+    running, done = job_counts(campaign)
     counts, reasons = ledger_counts(campaign)
     finished = campaign.is_finished
     return Progress(
         state='finished' if finished else str(campaign.process_state.value),
         cycle=sum(key.startswith('train_') for key in steps),
         stage='-' if campaign.is_terminated else STAGES.get(last.partition('_')[0], last),
-        jobs_running=sum(not job.is_terminated for job in every),
-        jobs_done=sum(job.is_terminated for job in every),
+        jobs_running=running,
+        jobs_done=done,
         labels=counts,
         reasons=reasons,
         errors=scored[-1].outputs.errors['overall'] if scored else None,

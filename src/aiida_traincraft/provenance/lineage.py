@@ -103,7 +103,7 @@ def label_processes(node: orm.Data) -> Counter[str]:
 
 
 def origins(node: orm.Data) -> dict[str, list[str]]:
-    """What a node rests on, in words: config and seed, codes, levels of theory, labelled structures, label processes."""
+    """What a node rests on, in words: config and seed, codes, levels of theory, labelled structures, labels."""
     above = {'id': {'in': sorted(ancestors(node)) or [-1]}}
 
     def found(*classes: type[orm.Node]) -> list[orm.Node]:

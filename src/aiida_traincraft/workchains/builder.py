@@ -9,6 +9,7 @@ from aiida import orm
 from aiida.common import exceptions
 from aiida.engine import ProcessBuilder
 
+from aiida_traincraft.data.potential import PacePotentialData
 from aiida_traincraft.science.calculators import check_elements
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
@@ -27,7 +28,8 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
         folder = Path(config).resolve().parent
         config = load_campaign(Path(config))
     codes, issues = _codes(config)
-    issues += check_geometries(config, folder)
+    elements, found = check_geometries(config, folder)
+    issues += found + _check_initial(config, elements)
     if issues:
         raise ConfigError(issues, config.run.name)
 
@@ -76,8 +78,25 @@ def _codes(config: CampaignConfig) -> tuple[dict[str, orm.AbstractCode], list[Co
     return codes, issues
 
 
-def check_geometries(config: CampaignConfig, folder: Path) -> list[ConfigIssue]:
-    """Build every geometry once and compare its elements with the teacher's."""
+def _check_initial(config: CampaignConfig, elements: set[str]) -> list[ConfigIssue]:
+    """Check that the potential to fine-tune is there and knows the elements."""
+    uuid = getattr(config.training, 'initial_potential', None)
+    if uuid is None:
+        return []
+    try:
+        node = orm.load_node(uuid)
+    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+        return [ConfigIssue('training.initial_potential', f'there is no node {uuid!r} in this profile')]
+    if not isinstance(node, PacePotentialData):
+        return [ConfigIssue('training.initial_potential', f'{uuid!r} is no ACE potential but {node}')]
+    if missing := sorted(elements - set(node.elements)):
+        names = ', '.join(missing)
+        return [ConfigIssue('training.initial_potential', f'{node} does not know {names}: train a new potential')]
+    return []
+
+
+def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], list[ConfigIssue]]:
+    """Build every geometry once and compare its elements with the teacher's; return the elements and what is wrong."""
     issues: list[ConfigIssue] = []
     workspace = Workspace(folder)
     places = [(f'systems[{i}]', system) for i, system in enumerate(config.systems)]
@@ -102,4 +121,4 @@ def check_geometries(config: CampaignConfig, folder: Path) -> list[ConfigIssue]:
     if not issues and tested - trained:
         names = ', '.join(sorted(tested - trained))
         issues.append(ConfigIssue('test_set', f'elements that no system trains: {names}'))
-    return issues
+    return trained | tested, issues

@@ -42,9 +42,8 @@ class PaceTraining(PluginConfig):
     def _orders(self) -> PaceTraining:
         if (self.nradmax_by_orders is None) != (self.lmax_by_orders is None):
             raise ValueError('"nradmax_by_orders" and "lmax_by_orders" go together')
-        if self.nradmax_by_orders and self.lmax_by_orders:
-            if len(self.nradmax_by_orders) != len(self.lmax_by_orders):
-                raise ValueError('"nradmax_by_orders" and "lmax_by_orders" must have the same length')
+        if len(self.nradmax_by_orders or []) != len(self.lmax_by_orders or []):
+            raise ValueError('"nradmax_by_orders" and "lmax_by_orders" must have the same length')
         if not self.ridge:
             raise ValueError('"ridge" needs at least one value')
         return self

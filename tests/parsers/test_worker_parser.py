@@ -1,0 +1,84 @@
+"""What all parsers do with a job that left no result, or none that can be read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from aiida import orm
+from aiida.plugins import CalculationFactory
+
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.parsers.base import KINDS
+
+NAMES = ('ase_label', 'evaluate', 'pace_activeset', 'pace_linear', 'pace_train', 'sample')
+STATUS = {
+    'missing_package': 301,
+    'bad_input': 302,
+    'walltime': 400,
+    'no_result': 310,
+    'not_finite': 311,
+    'killed': 312,
+}
+
+
+@pytest.fixture
+def job(make_job, linear_training, store_structures, copper_frames, copper_dataset, tmp_path):
+    """Function that makes a job that has all inputs that a parser looks at."""
+    (tmp_path / 'before.yaml').write_text('a potential')
+    inputs = {
+        'parameters': orm.Dict({'training': linear_training}),
+        'structures': store_structures(copper_frames[:2]),
+        'level_of_theory': LevelOfTheoryData.get_or_create({'type': 'ase', 'calculator': {'type': 'emt'}}),
+        'dataset': copper_dataset,
+        'potential': PacePotentialData(tmp_path / 'before.yaml', e0={'Cu': 3.5}, cutoff=5.0),
+    }
+
+    def make(name, files):
+        return make_job(name, inputs, files)
+
+    return make
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_job_without_result_was_killed(job, parse, tmp_path, name):
+    files = {'traincraft.out': '1/9 Cu4 ok\n', 'traincraft.err': 'warning\nslurmstepd: error: out of memory\n'}
+    parsed = parse(job(name, files), tmp_path)
+    assert parsed.status == 300
+    assert 'slurmstepd: error: out of memory' in parsed.message
+    assert not parsed.outputs
+
+
+def test_last_words_may_be_on_standard_output(job, parse, tmp_path):
+    parsed = parse(job('sample', {'traincraft.out': 'run 1/2\nrun 2/2\n', 'traincraft.err': ''}), tmp_path)
+    assert parsed.message.endswith('last line of traincraft.out: run 2/2')
+    assert 'no output' in parse(job('sample', {}), tmp_path).message
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('content', ['{"status": "ok", "rows": [', 'Segmentation fault', '{"status": "ok"}'])
+def test_a_result_that_cannot_be_used(job, parse, tmp_path, name, content):
+    parsed = parse(job(name, {'result.json': content}), tmp_path)
+    assert parsed.status == 303
+    assert 'potential' not in parsed.outputs
+    assert 'manifest' not in parsed.outputs
+
+
+@pytest.mark.parametrize('kind', sorted(KINDS))
+def test_every_kind_of_error_has_its_exit_code(job, parse, tmp_path, kind):
+    # 'killed' is what only the nonlinear trainer can know.
+    result = {'status': 'error', 'kind': kind, 'message': 'because', 'seconds': 1.0, 'versions': {}}
+    parsed = parse(job('pace_train', {'result.json': json.dumps(result)}), tmp_path)
+    assert parsed.status == STATUS[kind]
+    assert 'because' in parsed.message
+    assert set(parsed.outputs) == {'summary'}
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_exit_codes_are_those_of_the_calculation(name):
+    codes = CalculationFactory(f'traincraft.{name}').exit_codes
+    for kind, label in KINDS.items():
+        if kind != 'killed' or name == 'pace_train':
+            assert codes[label].status == STATUS[kind]
+            assert '{reason}' in codes[label].message

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_traincraft.calculations.ase_label import AseLabelCalculation
+from aiida_traincraft.data.label import LabelData
+
+
+@pytest.fixture
+def frames(copper_frames):
+    """Five structures; the second has overlapping atoms."""
+    found = [frame.bare() for frame in copper_frames[:5]]
+    found[1].atoms.positions[1] = found[1].atoms.positions[0] + [0.0, 0.0, 0.3]
+    return found
+
+
+def jobs(node: orm.WorkChainNode) -> list[orm.CalcJobNode]:
+    found = [child for child in node.called_descendants if child.process_class is AseLabelCalculation]
+    return sorted(found, key=lambda job: job.pk)
+
+
+def test_batches_are_merged_and_a_failure_is_tolerated(run_workchain, store_structures, campaign_content, frames):
+    campaign_content['labelling'] |= {'batch_size': 2, 'max_failed_fraction': 0.25}
+    manifest = store_structures(frames)
+    node = run_workchain('traincraft.label', campaign_content, structures=manifest)
+    assert node.is_finished_ok, node.exit_message
+    assert [len(job.inputs.structures) for job in jobs(node)] == [2, 2, 1]
+    ledger = node.outputs.ledger
+    assert [row.structure for row in ledger.rows] == manifest.uuids
+    assert [row.status for row in ledger.rows] == ['ok', 'failed', 'ok', 'ok', 'ok']
+    assert node.outputs.manifest.uuids == [row.label for row in ledger.rows if row.label]
+    expected = [frame.content_hash() for index, frame in enumerate(frames) if index != 1]
+    assert [orm.load_node(uuid).structure_fingerprint for uuid in node.outputs.manifest.uuids] == expected
+    assert len({job.inputs.level_of_theory.pk for job in jobs(node)}) == 1
+
+
+def test_at_most_max_concurrent_batches_at_a_time(run_workchain, store_structures, campaign_content, copper_frames):
+    campaign_content['labelling']['batch_size'] = 1
+    campaign_content['run']['max_concurrent'] = 2
+    node = run_workchain('traincraft.label.ase', campaign_content, structures=store_structures(copper_frames[5:8]))
+    first, second, third = jobs(node)
+    # The third began only when the two before it had ended.
+    assert third.ctime > max(first.mtime, second.mtime)
+    assert second.ctime < first.mtime
+    assert len(node.outputs.manifest) == 3
+
+
+def test_too_many_failures_end_with_the_counts(run_workchain, store_structures, campaign_content, frames):
+    campaign_content['labelling']['max_failed_fraction'] = 0.1
+    node = run_workchain('traincraft.label', campaign_content, structures=store_structures(frames))
+    assert node.exit_status == 410
+    assert '1 of 5 labels failed, more than 10%' in node.exit_message
+    assert 'overlap' in node.exit_message
+    # What succeeded is not lost.
+    assert node.outputs.ledger.counts['labelled'] == 4
+    assert len(node.outputs.manifest) == 4
+
+
+def test_one_batch_needs_no_merging(run_workchain, store_structures, campaign_content, copper_frames):
+    node = run_workchain('traincraft.label', campaign_content, structures=store_structures(copper_frames[:2]))
+    (job,) = jobs(node)
+    assert node.outputs.manifest.creator.pk == job.pk
+    labels = [orm.load_node(uuid) for uuid in node.outputs.manifest.uuids]
+    assert all(isinstance(label, LabelData) and label.creator.pk == job.pk for label in labels)
+    assert 'merge' not in {child.process_label for child in node.called_descendants}
+
+
+def test_a_batch_that_fails_as_a_whole(run_workchain, store_structures, campaign_content, copper_frames, bare_python):
+    computer = orm.load_computer('localhost')
+    code = orm.InstalledCode(computer, str(bare_python), label='bare').store()
+    node = run_workchain(
+        'traincraft.label', campaign_content, structures=store_structures(copper_frames[:1]), codes={'ase': code}
+    )
+    assert node.exit_status == 400
+    assert 'a package is missing' in node.exit_message.lower()
+    assert not list(node.outputs)

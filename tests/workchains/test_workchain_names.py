@@ -1,0 +1,88 @@
+"""Names keep step: entry points, modules and classes; and none of ours hides one of AiiDA's."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+import pytest
+from aiida import orm
+from aiida.engine import CalcJob, WorkChain
+from aiida.parsers import Parser
+
+from aiida_traincraft.science.registry import names
+
+GROUPS = ('aiida.calculations', 'aiida.data', 'aiida.parsers', 'aiida.workflows')
+# What AiiDA asks its subclasses to write.
+OVERRIDES = {
+    'aiida.workflows': (WorkChain, {'define'}),
+    'aiida.calculations': (CalcJob, {'define', 'prepare_for_submission'}),
+    'aiida.parsers': (Parser, {'parse'}),
+}
+
+
+def points(group: str) -> list[EntryPoint]:
+    return [point for point in entry_points(group=group) if point.name.startswith('traincraft.')]
+
+
+def all_points() -> list[EntryPoint]:
+    return [point for group in GROUPS for point in points(group)]
+
+
+def class_name(name: str, suffix: str) -> str:
+    words = name.removeprefix('traincraft.').replace('.', '_').split('_')
+    return ''.join(word.capitalize() for word in words) + suffix
+
+
+@pytest.mark.parametrize('point', all_points(), ids=lambda point: f'{point.group}:{point.name}')
+def test_entry_points_load(point):
+    base = {**{group: cls for group, (cls, _) in OVERRIDES.items()}, 'aiida.data': orm.Data}[point.group]
+    assert issubclass(point.load(), base)
+
+
+@pytest.mark.parametrize('point', points('aiida.calculations'), ids=lambda point: point.name)
+def test_calculation_and_parser_keep_step(point):
+    path = point.name.removeprefix('traincraft.')
+    assert point.value == f'aiida_traincraft.calculations.{path}:{class_name(point.name, "Calculation")}'
+    (parser,) = (parser for parser in points('aiida.parsers') if parser.name == point.name)
+    assert parser.value == f'aiida_traincraft.parsers.{path}:{class_name(point.name, "Parser")}'
+    options = point.load().spec().inputs['metadata']['options']
+    assert options['parser_name'].default == point.name
+
+
+def test_every_parser_has_its_calculation():
+    assert {point.name for point in points('aiida.parsers')} == {point.name for point in points('aiida.calculations')}
+
+
+@pytest.mark.parametrize('point', points('aiida.workflows'), ids=lambda point: point.name)
+def test_workchain_path_and_class_keep_step(point):
+    path = point.name.removeprefix('traincraft.').replace('.', '_')
+    assert point.value == f'aiida_traincraft.workchains.{path}:{class_name(point.name, "WorkChain")}'
+
+
+@pytest.mark.parametrize('kind', ['labeller', 'trainer', 'explorer'])
+def test_every_type_of_the_config_has_its_workchain(kind):
+    seam = {'labeller': 'label', 'trainer': 'train', 'explorer': 'explore'}[kind]
+    found = {point.name for point in points('aiida.workflows')}
+    assert {f'traincraft.{seam}.{name}' for name in names(kind)} <= found
+
+
+@pytest.mark.parametrize(
+    'point', [point for group in OVERRIDES for point in points(group)], ids=lambda point: f'{point.group}:{point.name}'
+)
+def test_nothing_of_aiida_is_hidden(point):
+    base, allowed = OVERRIDES[point.group]
+    ours = [cls for cls in point.load().__mro__ if cls.__module__.startswith('aiida_traincraft')]
+    for cls in ours:
+        # What begins with these is made by the metaclass and by the engine when it builds the spec.
+        written = {name for name in vars(cls) if not name.startswith(('__', '_abc', '_spec', '_Process__'))}
+        hidden = (written & set(dir(base))) - allowed
+        assert not hidden, f'{cls.__name__} hides {", ".join(sorted(hidden))} of {base.__name__}'
+
+
+@pytest.mark.parametrize('point', [*points('aiida.calculations'), *points('aiida.workflows')], ids=lambda p: p.name)
+def test_ports_and_exit_codes_are_documented(point):
+    spec = point.load().spec()
+    ports = {**spec.inputs, **spec.outputs}
+    undocumented = [name for name, port in ports.items() if not port.help and name not in ('metadata', 'monitors')]
+    assert not undocumented
+    assert all(code.message for code in point.load().exit_codes.values())
