@@ -202,7 +202,8 @@ TINY_CAMPAIGN: dict[str, Any] = {
             'sampling': {'type': 'rattle', 'n': 10, 'stdev': 0.08, 'strain': 0.02},
         }
     ],
-    'labelling': {'type': 'ase', 'calculator': {'type': 'emt'}},
+    # One of the first structures is closer than this: a campaign has to do with labels that fail.
+    'labelling': {'type': 'ase', 'calculator': {'type': 'emt'}, 'min_distance': 0.864, 'max_failed_fraction': 0.7},
     'training': {'type': 'pace_linear', 'cutoff': 5.0, 'functions': 10},
     'exploration': {
         'type': 'ase',

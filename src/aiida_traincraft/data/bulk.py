@@ -23,7 +23,7 @@ from aiida.manage import get_manager
 from aiida.orm.entities import EntityTypes
 from aiida.orm.implementation.utils import clean_value
 
-from aiida_traincraft.data.frame import BATCH_FILE, content_to_hash
+from aiida_traincraft.data.frame import BATCH_FILE, content_to_hash, geometry_attributes
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure, to_record
@@ -124,13 +124,17 @@ def _store_chunk(
     common = {'user_id': user.pk, 'process_type': None, 'description': '', 'ctime': now(), 'mtime': now()}
     batch = io.BytesIO()
     rows: dict[str, dict[str, Any]] = {}
+    # A structure node and its label node share the frame, which the chunk keeps alive: its id names it.
+    geometries: dict[int, dict[str, Any]] = {}
     for frame in chunk:
         validate_link_label(frame.link_label)
         value = frame.structure
         if frame.node_class is not LabelData:
             # Only read below, so the copies of Structure.bare are not needed.
             value = Structure(value.atoms, {}, value.provenance)
-        attributes = frame.node_class.frame_attributes(value)
+        if id(frame.structure) not in geometries:
+            geometries[id(frame.structure)] = geometry_attributes(frame.structure)
+        attributes = frame.node_class.frame_attributes(value, geometries[id(frame.structure)])
         fingerprint = attributes['fingerprint']
         if (
             frame.link_label in rows

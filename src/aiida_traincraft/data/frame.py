@@ -48,6 +48,24 @@ def check_geometry(structure: Structure) -> None:
         raise ValueError(f'{structure.formula}: periodic cell vectors are zero or linearly dependent')
 
 
+def geometry_attributes(structure: Structure) -> dict[str, Any]:
+    """Validate the geometry of a frame and return what any node of it is queried by.
+
+    Raises
+    ------
+    ValueError
+        If the frame is no structure (see :func:`check_geometry`).
+    """
+    check_geometry(structure)
+    return {
+        'n_atoms': len(structure),
+        'formula': structure.formula,
+        'elements': structure.elements,
+        'system': structure.provenance.get('system'),
+        'fingerprint': structure.content_hash(),
+    }
+
+
 def finite(value: float) -> float:
     """Plain float, refused when it is NaN or infinite (the database cannot hold it)."""
     number = float(value)
@@ -64,22 +82,22 @@ class FrameMixin:
     label: str
 
     @classmethod
-    def frame_attributes(cls, structure: Structure) -> dict[str, Any]:
+    def frame_attributes(cls, structure: Structure, geometry: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate a frame and return the attributes that its node is queried by.
+
+        Parameters
+        ----------
+        structure
+            The frame.
+        geometry
+            What :func:`geometry_attributes` gave for it, if that is known already.
 
         Raises
         ------
         ValueError
             If the frame is not fit to be stored as this class.
         """
-        check_geometry(structure)
-        return {
-            'n_atoms': len(structure),
-            'formula': structure.formula,
-            'elements': structure.elements,
-            'system': structure.provenance.get('system'),
-            'fingerprint': structure.content_hash(),
-        }
+        return geometry or geometry_attributes(structure)
 
     def _set_frame(self, structure: Structure) -> None:
         """Fill a new node as a batch of one."""

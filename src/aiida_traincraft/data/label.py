@@ -36,9 +36,9 @@ class LabelData(FrameMixin, orm.Data):
         self._set_frame(structure)
 
     @classmethod
-    def frame_attributes(cls, structure: Structure) -> dict[str, Any]:
+    def frame_attributes(cls, structure: Structure, geometry: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate a labelled frame and return what it is queried by."""
-        geometry = super().frame_attributes(structure)
+        geometry = super().frame_attributes(structure, geometry)
         properties, name = structure.properties, geometry['formula']
         level = structure.provenance.get('level_of_theory')
         if not level:

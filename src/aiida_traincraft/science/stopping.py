@@ -33,7 +33,7 @@ def decide(
     labels
         Labels asked for so far, failed ones included.
     quiet
-        Explorations in a row that found nothing uncertain.
+        Explorations in a row that found nothing uncertain, or nothing that could be labelled.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def decide(
             figures = ' and '.join(f'{value:.4f} {unit} (target {target:g})' for value, target, unit in targets)
             return Stop('target', f'the test error reached its target: {figures}')
     if quiet >= config.quiet_explorations:
-        return Stop('quiet', f'{quiet} explorations in a row found nothing uncertain')
+        return Stop('quiet', f'{quiet} explorations in a row found nothing uncertain that could be labelled')
     if cycles >= config.min_cycles and _cycles_without_gain(force_rmse, config.min_gain) >= config.patience:
         return Stop(
             'plateau', f'the test force RMSE gained less than {config.min_gain:.0%} in {config.patience} cycles'

@@ -114,6 +114,9 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         """Choose the first structures and the test structures."""
         if (reason := self.failed([self.ctx.sample_test, self.ctx.sample_train])) is not None:
             return self.exit_codes.ERROR_SAMPLING_FAILED.format(reason=reason)
+        empty = self._systems_without_frames()
+        if empty:
+            return self.exit_codes.ERROR_SAMPLING_FAILED.format(reason='; '.join(empty))
         elements = sorted(
             {
                 element
@@ -223,8 +226,10 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         if (reason := self.failed([self.ctx.explored])) is not None:
             return self.exit_codes.ERROR_EXPLORATION_FAILED.format(reason=reason)
         report = self.ctx.explored.outputs.report
-        # None: nobody knows, which is not quiet.
-        self.ctx.quiet = self.ctx.quiet + 1 if report['n_uncertain'] == 0 else 0
+        # n_uncertain is None when nobody knows, which is not quiet.
+        self.ctx.is_quiet = report['n_uncertain'] == 0 or report['n_selected'] == 0
+        if self.ctx.is_quiet:
+            self.ctx.quiet += 1
         self.ctx.selected = report['n_selected']
         self._decide()
         if self.ctx.stop is not None:
@@ -252,6 +257,11 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
             )
             self.ctx.dataset_train = dataset.uuid
             self.ctx.new_labels = True
+            # Not before: what is uncertain but never gets a label must not keep the loop going for ever.
+            self.ctx.quiet = self.ctx.quiet if self.ctx.is_quiet else 0
+        elif not self.ctx.is_quiet:
+            self.ctx.quiet += 1
+            self._decide()
         return None
 
     def finish(self) -> ExitCode | None:
@@ -277,6 +287,21 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         parameters = {'runs': runs, 'calculator': self.section('labelling').get('calculator'), 'watch': None}
         inputs = self.job_inputs('ase') | {'starts': orm.load_node(starts), 'parameters': orm.Dict(parameters)}
         return self.submit_once(key, CalculationFactory('traincraft.sample'), inputs)
+
+    def _systems_without_frames(self) -> list[str]:
+        """Say what became of every system whose sampling kept nothing; report those that ended early."""
+        empty = []
+        groups = (
+            (self.ctx.sample_train, self.section('systems')),
+            (self.ctx.sample_test, self.section('test_set')['systems']),
+        )
+        for job, systems in groups:
+            for run, system in zip(job.outputs.summary['runs'], systems, strict=True):
+                if run['frames'] == 0:
+                    empty.append(f'no frame of {system["name"]}, {run["end"]}')
+                elif run['end'] != 'finished':
+                    self.report(f'sampling of {system["name"]} ended with {run["frames"]} frames: {run["end"]}')
+        return empty
 
     def _submit_label(self, key: str, manifest: str) -> orm.ProcessNode:
         inputs = self.shared_inputs() | {'structures': orm.load_node(manifest)}

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.provenance.lineage import Step, ancestors, describe, label_processes, lineage, origins
+
+
+def texts(step: Step) -> list[str]:
+    return [step.text, *(text for child in step.children for text in texts(child))]
+
+
+def test_origins_of_the_last_potential(tiny_campaign):
+    facts = origins(tiny_campaign.outputs.potential)
+    (config,) = facts['config']
+    assert "campaign config 'tiny', seed 3" in config
+    assert f'<{tiny_campaign.inputs.config.pk}>' in config
+    assert any('python@localhost' in line for line in facts['codes'])
+    (level,) = facts['levels of theory']
+    assert 'emt' in level
+    assert any(line.endswith('of bulk') for line in facts['labelled structures'])
+    counts = [int(line.split()[0]) for line in facts['labels']]
+    assert sum(counts) == len(tiny_campaign.outputs.dataset.rows)
+    assert all('AseLabelCalculation' in line for line in facts['labels'])
+
+
+def test_the_test_set_does_not_shape_the_potential(tiny_campaign):
+    above = ancestors(tiny_campaign.outputs.potential)
+    sealed = {orm.load_node(row.label).pk for row in tiny_campaign.outputs.test_set.rows}
+    assert sealed.isdisjoint(above)
+    assert not any('of hot' in line for line in origins(tiny_campaign.outputs.potential)['labelled structures'])
+
+
+def test_label_processes(tiny_campaign):
+    made = label_processes(tiny_campaign.outputs.dataset)
+    assert sum(made.values()) == len(tiny_campaign.outputs.dataset.rows)
+    assert {orm.load_node(uuid).process_label for uuid in made} == {'AseLabelCalculation'}
+
+
+def test_the_tree_above_a_potential(tiny_campaign):
+    lines = texts(lineage(tiny_campaign.outputs.potential, 12))
+    text = '\n'.join(lines)
+    for name in (
+        'PaceActivesetCalculation',
+        'PaceLinearCalculation',
+        'extend_dataset',
+        'AseLabelCalculation',
+        'select_structures',
+        'SampleCalculation',
+        'build_structures',
+    ):
+        assert f'made by {name}' in text
+    assert "campaign config 'tiny', seed 3" in text
+    # The members of a batch are folded into one line.
+    assert 'members: 11 nodes, one of them:' in text or 'members: 10 nodes, one of them:' in text
+    assert len(lines) < 250
+
+
+def test_depth_cuts_the_tree(tiny_campaign):
+    potential = tiny_campaign.outputs.potential
+    assert texts(lineage(potential, 0)) == [f'{describe(potential)} ...']
+    shallow = texts(lineage(potential, 1))
+    assert any('PaceActivesetCalculation' in line for line in shallow)
+    assert not any('extend_dataset' in line for line in shallow)
+    assert len(shallow) < len(texts(lineage(potential, 3)))
+
+
+def test_nothing_is_opened_twice(tiny_campaign):
+    lines = texts(lineage(tiny_campaign.outputs.potential, 30))
+    opened = [line for line in lines if line.startswith('made by')]
+    again = [line for line in lines if line.endswith('(above)')]
+    assert again
+    assert sum('AseLabelCalculation' in line for line in opened) < 8
+
+
+def test_a_selected_structure_tells_its_story(tiny_campaign):
+    row = next(row for row in tiny_campaign.outputs.ledger.rows if row.structure)
+    last = orm.load_node(tiny_campaign.outputs.ledger.rows[-1].structure)
+    assert isinstance(last, TrainingStructureData)
+    text = describe(last)
+    assert 'sampler md' in text
+    assert 'γ' in text
+    assert 'selected by' in text
+    assert 'seed' in text
+    assert row.structure != last.uuid
+
+
+def test_a_label_descends_from_the_config(tiny_campaign):
+    label = next(orm.load_node(row.label) for row in tiny_campaign.outputs.ledger.rows[::-1] if row.label)
+    assert isinstance(label, LabelData)
+    assert tiny_campaign.inputs.config.pk in ancestors(label)
+
+
+def test_a_node_without_creator(tiny_campaign):
+    config = tiny_campaign.inputs.config
+    assert ancestors(config) == set()
+    assert origins(config) == {}
+    assert lineage(config, 3).children == []
+
+
+@pytest.mark.parametrize(
+    ('value', 'expected'),
+    [
+        (3, '3 <'),
+        ('train', 'train <'),
+        ({'seed': 1}, '{"seed": 1} <'),
+        ({'long': 'x' * 500}, '... <'),
+    ],
+    ids=['int', 'str', 'dict', 'long'],
+)
+def test_small_nodes(aiida_profile, value, expected):
+    text = describe(orm.to_aiida_type(value))
+    assert expected in text
+    assert len(text) < 200
