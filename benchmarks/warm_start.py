@@ -56,7 +56,8 @@ def main() -> None:
                 f'  {pair[start]["seconds"]:.0f} s, iteration {last["iteration"]}: loss {last["loss"]:.2e}', flush=True
             )
         runs.append(pair)
-    write(runs, options)
+        # After every pair: a run that is stopped leaves a record of those done.
+        write(runs, options)
 
 
 def fit(start: str, iterations: int, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def reach(run: dict[str, Any], loss: float) -> int | None:
 
 def write(runs: list[dict[str, Any]], options: argparse.Namespace) -> None:
     reached = []
-    for seed, pair in zip(options.seeds, runs, strict=True):
+    for seed, pair in zip(options.seeds, runs, strict=False):
         cold, warm = pair['cold'], pair['warm']
         last = max(set(warm['times']) & {row['iteration'] for row in warm['train']})
         for target in sorted({0, 20, last}):
@@ -119,7 +120,7 @@ def write(runs: list[dict[str, Any]], options: argparse.Namespace) -> None:
     parts = [
         f'{options.frames} EMT copper frames (4 to 8 atoms), {options.test_frames} held out, {options.functions} '
         f'functions, two densities (fs_parameters 1, 1, 1, 0.5), BFGS, one thread; seeds '
-        f'{", ".join(map(str, options.seeds))} (of frames and start), the two starts in turn.',
+        f'{", ".join(map(str, options.seeds[: len(runs)]))} (of frames and start), the two starts in turn.',
         'Seconds to the same loss, counted from the beginning of the task: with the linear fit, the imports and the '
         'compilation of the graph.',
         record.table(

@@ -198,7 +198,7 @@ TINY_CAMPAIGN: dict[str, Any] = {
     'systems': [
         {
             'name': 'bulk',
-            'geometry': {'builder': CELL},
+            'geometry': {'builder': dict(CELL)},
             'sampling': {'type': 'rattle', 'n': 10, 'stdev': 0.08, 'strain': 0.02},
         }
     ],
@@ -219,7 +219,7 @@ TINY_CAMPAIGN: dict[str, Any] = {
         'systems': [
             {
                 'name': 'hot',
-                'geometry': {'builder': CELL},
+                'geometry': {'builder': dict(CELL)},
                 'sampling': {'type': 'md', 'temperature': 500.0, 'steps': 40, 'n': 4, 'timestep': 4.0},
             }
         ]

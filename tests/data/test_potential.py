@@ -114,8 +114,7 @@ def test_an_unknown_element_is_named(potential):
 
 def test_without_active_set_there_is_no_gamma(linear_fit):
     calculator = linear_fit.outputs.potential.get_calculator()
-    calculator.with_uncertainty = True
-    atoms = bulk('Cu', cubic=True)
-    atoms.calc = calculator
     with pytest.raises(ValueError, match='active set'):
-        atoms.get_potential_energy()
+        calculator.with_uncertainty = True
+    with pytest.raises(ValueError, match='active set'):
+        calculator.gamma(bulk('Cu', cubic=True))

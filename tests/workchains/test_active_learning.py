@@ -139,6 +139,17 @@ def test_the_label_budget_is_kept_to_the_label(run_campaign):
     assert node.exit_status == 502
     assert '17 of 17' in node.exit_message
     assert node.outputs.ledger.counts['total'] == 17
+    # The last labels are trained on before the campaign stops.
+    assert len(called(node, 'TrainWorkChain')) == 2
+    assert len(node.outputs.dataset.rows) + 4 == node.outputs.ledger.counts['labelled']
+
+
+def test_a_budget_that_the_first_structures_exceed(run_campaign):
+    node = run_campaign(loop={'max_labels': 14})
+    assert node.exit_status == 405
+    assert 'max_labels is 14' in node.exit_message
+    assert '15 labels' in node.exit_message
+    assert not called(node, 'LabelWorkChain')
 
 
 @pytest.mark.slow
@@ -176,8 +187,8 @@ def test_too_many_failed_labels(run_campaign):
     assert node.exit_status == 401
     assert '1 of 11 labels failed, more than 5%' in node.exit_message
     assert 'overlap' in node.exit_message
-    ledgers = [child.outputs.ledger for child in called(node, 'LabelWorkChain')]
-    assert sum(ledger.counts['labelled'] for ledger in ledgers) == 14
+    # What was labelled is not lost.
+    assert node.outputs.ledger.counts['labelled'] == 14
 
 
 def dense(name: str, a: float) -> dict:

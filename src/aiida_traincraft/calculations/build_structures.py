@@ -38,7 +38,7 @@ def build_structures(config: orm.Dict, **nodes: orm.SinglefileData) -> dict[str,
         workspace = Workspace(Path(name))
         for key, node in nodes.items():
             if key.startswith('files__'):
-                workspace.path(node.filename).write_bytes(node.get_content(mode='rb'))
+                workspace.path(key.removeprefix('files__'), node.filename).write_bytes(node.get_content(mode='rb'))
         return {
             'systems': FramesData(_build(campaign.systems, workspace, campaign.run.seed)),
             'test_systems': FramesData(_build(campaign.test_set.systems, workspace, campaign.run.seed)),

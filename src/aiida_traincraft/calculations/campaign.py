@@ -9,7 +9,7 @@ from pathlib import Path
 from aiida import orm
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.campaign import CampaignConfig
+from aiida_traincraft.science.config.campaign import CampaignConfig, validate_campaign
 
 PLUGIN_PREFIX = 'plugins__'
 
@@ -23,5 +23,4 @@ def read_campaign(config: orm.Dict, nodes: Mapping[str, orm.Data]) -> CampaignCo
                 files.append(Path(name) / f'{key}.py')
                 files[-1].write_bytes(node.get_content(mode='rb'))
         registry.load_plugins(files)
-    campaign: CampaignConfig = CampaignConfig.model_validate(config.get_dict())
-    return campaign
+    return validate_campaign(config.get_dict())

@@ -27,6 +27,7 @@ def select_structures(
     parameters: orm.Dict,
     ledger: LedgerData | None = None,
     descriptors: orm.ArrayData | None = None,
+    sealed: ManifestData | None = None,
     **nodes: FramesData,
 ) -> dict[str, orm.Data]:
     """Choose what is worth a label and store each choice as a structure node.
@@ -42,6 +43,8 @@ def select_structures(
         Structures that were sent to a labeller before: not chosen again, whether their label succeeded or not.
     descriptors
         Descriptors of the training set by the current potential.
+    sealed
+        Structures of the test set: never chosen.
     **nodes
         ``frames__*``: the candidates; ``plugins__*``: files with plugins.
 
@@ -57,8 +60,14 @@ def select_structures(
     frames = [
         frame for key, node in sorted(nodes.items()) if key.startswith(FRAMES_PREFIX) for frame in node.get_frames()
     ]
+    isolated = [
+        Structure(Atoms(element, pbc=False), provenance={'system': ISOLATED_ATOM})
+        for element in options.get('isolated_atoms', [])
+    ]
+    known = frozenset(row.fingerprint for row in ledger.rows) if ledger else frozenset()
+    known |= {*(sealed.fingerprints if sealed else ()), *(atom.content_hash() for atom in isolated)}
     context = FunnelContext(
-        known_hashes=frozenset(row.fingerprint for row in ledger.rows) if ledger else frozenset(),
+        known_hashes=known,
         training_descriptors=descriptors.get_array('descriptors') if descriptors else None,
         gamma_lo=options.get('gamma_lo'),
         gamma_hi=options.get('gamma_hi'),
@@ -67,10 +76,7 @@ def select_structures(
     )
     result = apply_funnel(frames, selection, context)
     chosen = [structure.bare() for structure in result.selected]
-    chosen += [
-        Structure(Atoms(element, pbc=False), provenance={'system': ISOLATED_ATOM})
-        for element in options.get('isolated_atoms', [])
-    ]
+    chosen += isolated
     stored = create_frames(
         Process.current().node,
         (NewFrame(TrainingStructureData, item, f'structures__{index:06d}') for index, item in enumerate(chosen)),

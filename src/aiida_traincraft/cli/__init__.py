@@ -24,7 +24,7 @@ class _Group(click.Group):
 
         try:
             return super().invoke(ctx)
-        except (ValueError, FileNotFoundError, AiidaException) as error:
+        except (ValueError, OSError, AiidaException) as error:
             raise click.ClickException(str(error)) from error
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 import psutil
+from aiida import orm
 from aiida.engine.daemon.client import DaemonClient, get_daemon_client
+from aiida.engine.processes.control import play_processes
 from aiida.manage.configuration import get_config, load_profile
 
 # "verdi daemon stop" gives up after two seconds by default, too few on a busy machine.
@@ -38,7 +40,7 @@ def load(name: str | None) -> str:
 def ensure_daemon(workers: int = 1) -> bool:
     """Start the daemon if it is not running; return whether it was started."""
     client = get_daemon_client()
-    if _is_alive(client):
+    if is_alive():
         return False
     end_orphans(client)
     client.start_daemon(number_workers=workers, timeout=DAEMON_TIMEOUT)
@@ -48,13 +50,22 @@ def ensure_daemon(workers: int = 1) -> bool:
 def stop_daemon() -> None:
     """Stop the daemon if it is running; processes stay where they are."""
     client = get_daemon_client()
-    if _is_alive(client):
+    if is_alive():
         client.stop_daemon(timeout=DAEMON_TIMEOUT)
     end_orphans(client)
 
 
-def _is_alive(client: DaemonClient) -> bool:
+def play_paused(campaign: orm.WorkChainNode) -> None:
+    """Let go on what the engine paused in a campaign, such as a job whose computer did not answer for a while."""
+    paused = [node for node in [campaign, *campaign.called_descendants] if node.paused and not node.is_terminated]
+    if paused:
+        click.echo(f'{len(paused)} paused processes go on')
+        play_processes(paused, timeout=DAEMON_TIMEOUT)
+
+
+def is_alive() -> bool:
     """Whether the daemon lives; AiiDA only looks for its PID file, which a killed daemon leaves behind."""
+    client = get_daemon_client()
     pid = client.get_daemon_pid()
     if pid is None:
         return False

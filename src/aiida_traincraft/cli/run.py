@@ -22,17 +22,22 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     from aiida.engine import run_get_node, submit
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.checks import check_codes
+    from aiida_traincraft.provenance.queries import load_campaign_node
     from aiida_traincraft.science.config.campaign import load_campaign
     from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 
     config = load_campaign(campaign)
     profiles.load(profile)
     builder = ActiveLearningWorkChain.get_builder_from_config(campaign)
-    check_codes(builder.codes)
     outdir = Path(config.run.outdir).resolve() / config.run.name
+    # Found out now, not after hours.
+    outdir.mkdir(parents=True, exist_ok=True)
     if in_process:
-        _, node = run_get_node(builder)
+        try:
+            _, node = run_get_node(builder)
+        except (Exception, KeyboardInterrupt) as error:
+            click.echo(f'the campaign broke off: {type(error).__name__}: {error}', err=True)
+            node = load_campaign_node(config.run.name)
         sys.exit(_finish(node.pk, outdir))
     started = profiles.ensure_daemon()
     node = submit(builder)
@@ -40,13 +45,12 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     if detach:
         click.echo(f'follow it with: traincraft watch {node.pk}')
         return
-    try:
-        _watch(node.pk)
-        status = _finish(node.pk, outdir)
-    finally:
-        if started and stop_daemon:
-            profiles.stop_daemon()
-            click.echo('the daemon that this command started is stopped')
+    if not _watch(node.pk):
+        return
+    status = _finish(node.pk, outdir)
+    if started and stop_daemon:
+        profiles.stop_daemon()
+        click.echo('the daemon that this command started is stopped')
     sys.exit(status)
 
 
@@ -60,8 +64,8 @@ def watch(profile: str | None, campaign: str | None) -> None:
 
     profiles.load(profile)
     node = load_campaign_node(campaign)
-    _watch(node.pk)
-    sys.exit(_finish(node.pk, _results_folder(node)))
+    if _watch(node.pk):
+        sys.exit(_finish(node.pk, _results_folder(node)))
 
 
 @click.command()
@@ -80,18 +84,20 @@ def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
         profiles.stop_daemon()
         profiles.repair(name)
         profiles.ensure_daemon()
+        profiles.play_paused(node)
         click.echo('the daemon is running again')
     if detach:
         return
-    _watch(node.pk)
-    sys.exit(_finish(node.pk, _results_folder(node)))
+    if _watch(node.pk):
+        sys.exit(_finish(node.pk, _results_folder(node)))
 
 
-def _watch(pk: int) -> None:
-    """Show progress until a campaign ends; Ctrl-C leaves it running."""
+def _watch(pk: int) -> bool:
+    """Show progress until a campaign ends; False if the user, or a dead daemon, ended it before."""
     from aiida import orm
     from rich.console import Console
 
+    from aiida_traincraft.cli.profile import is_alive
     from aiida_traincraft.cli.tables import progress_line
     from aiida_traincraft.provenance.campaign import progress
 
@@ -115,11 +121,14 @@ def _watch(pk: int) -> None:
                     console.print(line, highlight=False, soft_wrap=True)
                 last = line
                 if node.is_terminated:
-                    return
+                    return True
+                if not is_alive():
+                    console.print(f'the daemon is not running; go on with: traincraft resume {pk}', highlight=False)
+                    return False
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
-        console.print(f'\nthe campaign goes on; come back with: traincraft watch {pk}')
-        sys.exit(0)
+        console.print(f'\nthe campaign goes on; come back with: traincraft watch {pk}', highlight=False)
+        return False
 
 
 def _finish(pk: int, folder: Path) -> int:

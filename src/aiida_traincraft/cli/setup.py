@@ -7,18 +7,6 @@ from pathlib import Path
 
 import click
 
-# Role, packages that its interpreter must import, and how to get them.
-ROLES = (
-    ('ase', ('ase', 'numpy', 'pydantic'), 'pip install aiida-traincraft'),
-    ('pace', ('ase', 'numpy', 'pydantic', 'pyace'), 'pip install "aiida-traincraft[pace]" (academic licence)'),
-    (
-        'pacemaker',
-        ('ase', 'numpy', 'pydantic', 'pyace', 'tensorpotential', 'tensorflow'),
-        'an environment of its own with python-ace, tensorpotential and tensorflow-cpu (see docs/pacemaker.md; from a '
-        'clone: "make setup-pace"), then "traincraft setup --python .venv-pace/bin/python"',
-    ),
-)
-
 # AiiDA's daemon hands its own sys.path to local jobs, where it would shadow the packages of another environment.
 PREPEND_TEXT = 'unset PYTHONPATH'
 
@@ -37,7 +25,7 @@ PREPEND_TEXT = 'unset PYTHONPATH'
 def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], wal: bool) -> None:
     """Set up the localhost computer and the codes found, in the profile named; repeating it does no harm."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.checks import missing_packages
+    from aiida_traincraft.workchains.interpreters import ROLES, missing_packages
 
     if create:
         _create_profile(profile)

@@ -97,6 +97,8 @@ def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str)
         If a UUID belongs to no stored data node.
     """
     _check_process(process)
+    # A cached run would have the outputs, but not these links.
+    process.base.caching.is_valid_cache = False
     query = orm.QueryBuilder().append(orm.Data, filters={'uuid': {'in': list(set(uuids))}}, project=['uuid', 'id'])
     pks = dict(query.iterall())
     missing = [uuid for uuid in uuids if uuid not in pks]

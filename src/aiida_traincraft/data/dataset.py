@@ -28,7 +28,7 @@ class DatasetRow:
     split: str = 'train'
     """``train``, ``test`` (sealed), or ``e0`` (isolated atom: gives the reference energy, is not trained on)."""
     weight: float = 1.0
-    """Factor on the structure's part of the loss."""
+    """Factor on the structure's residuals: its part of the loss goes with the square."""
 
 
 class DatasetData(JsonFileData):

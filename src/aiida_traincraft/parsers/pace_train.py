@@ -55,7 +55,7 @@ class PaceTrainParser(WorkerParser):
         return PacePotentialData(
             path,
             e0=self.node.inputs.dataset.e0,
-            cutoff=training['cutoff'],
+            cutoff=result.get('cutoff', training['cutoff']),
             baseline=training['baseline'],
             metrics=result,
         )

@@ -22,8 +22,8 @@ class SampleParser(WorkerParser):
             return None
         frames = read_frames(folder / FRAMES_FILE)
         self.out_summary(result)
-        if not frames:
+        if not frames and all(run['end'].startswith('broken') for run in result['runs']):
             ends = ', '.join(sorted({run['end'] for run in result['runs']}))
-            return self.exit('ERROR_NOTHING_PRODUCED', f'no frame was kept; the runs ended as: {ends}')
+            return self.exit('ERROR_NOTHING_PRODUCED', f'every run broke before a frame was kept: {ends}')
         self.out('frames', FramesData(frames))
         return None

@@ -16,8 +16,8 @@ from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.reading import QUERY_CHUNK
 from aiida_traincraft.data.structure import TrainingStructureData
 
-# Links to the members of a manifest end in a number behind two underscores; they are shown folded.
-MEMBERS = '__'
+# Links to the members of a manifest end in a number of six digits behind two underscores; they are shown folded.
+MEMBERS, MEMBER_DIGITS = '__', 6
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Step:
     children: list[Step] = field(default_factory=list)
 
 
-def lineage(node: orm.Node, depth: int, seen: set[str] | None = None) -> Step:
+def lineage(node: orm.Node, depth: int, seen: dict[str, int] | None = None) -> Step:
     """Walk from a node up to everything that it was made from.
 
     Parameters
@@ -41,17 +41,17 @@ def lineage(node: orm.Node, depth: int, seen: set[str] | None = None) -> Step:
     Returns
     -------
     Step
-        The node with its creator's inputs as children; a node that was shown before is not opened again.
+        The node with its creator's inputs as children; a node that was shown as deep before is not opened again.
     """
-    seen = set() if seen is None else seen
+    seen = {} if seen is None else seen
     step = Step(describe(node))
     creator = node.creator if isinstance(node, orm.Data) else node
     if creator is None:
         return step
-    if node.uuid in seen or depth == 0:
+    if depth == 0 or seen.get(node.uuid, 0) >= depth:
         step.text += ' (above)' if node.uuid in seen else ' ...'
         return step
-    seen.add(node.uuid)
+    seen[node.uuid] = depth
     made = step
     if creator is not node:
         made = Step(f'made by {describe(creator)}')
@@ -60,7 +60,7 @@ def lineage(node: orm.Node, depth: int, seen: set[str] | None = None) -> Step:
     for prefix, count, example in _members(links):
         made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [lineage(example, depth - 1, seen)]))
     for link in sorted(links, key=lambda link: link.link_label):
-        if not link.link_label.rpartition(MEMBERS)[2].isdigit():
+        if _member_prefix(link.link_label) is None:
             inner = lineage(link.node, depth - 1, seen)
             made.children.append(Step(f'{link.link_label}: {inner.text}', inner.children))
     return step
@@ -145,10 +145,14 @@ def describe(node: orm.Node) -> str:
 def _members(links: list[Any]) -> list[tuple[str, int, orm.Node]]:
     groups: dict[str, list[Any]] = {}
     for link in links:
-        prefix, _, number = link.link_label.rpartition(MEMBERS)
-        if prefix and number.isdigit() and len(number) == 6:
+        if (prefix := _member_prefix(link.link_label)) is not None:
             groups.setdefault(prefix, []).append(link)
     return [(prefix, len(found), min(found, key=lambda link: link.link_label).node) for prefix, found in groups.items()]
+
+
+def _member_prefix(label: str) -> str | None:
+    prefix, _, number = label.rpartition(MEMBERS)
+    return prefix if prefix and number.isdigit() and len(number) == MEMBER_DIGITS else None
 
 
 def _origin(node: TrainingStructureData) -> str:

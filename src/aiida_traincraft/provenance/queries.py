@@ -59,7 +59,7 @@ def find_structures(
 ) -> orm.QueryBuilder:
     """Structures by formula (Hill), by elements that all must be present, by system, campaign and cycle.
 
-    Cycle 0 is the first structures and the test set; cycle n what was selected after the n-th training.
+    Cycle 0 is the first structures and the test set; cycle n what the n-th exploration selected.
     """
     return _query(TrainingStructureData, _frame_filters(formula, elements, system), campaign, cycle)
 

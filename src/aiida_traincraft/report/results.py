@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,18 @@ from aiida import orm
 from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.report.learning_curve import plot_learning_curve
 from aiida_traincraft.science.structure import write_extxyz
+from aiida_traincraft.workchains.base import products
+
+RESULT_FILES = (
+    'potential.yaml',
+    'potential.yace',
+    'potential.asi',
+    'dataset.extxyz',
+    'test_set.extxyz',
+    'learning_curve.png',
+    'campaign.toml',
+    'summary.json',
+)
 
 
 def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
@@ -35,17 +48,29 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         # Written aside and renamed: a reader never sees half a file.
         partial = Path(name)
-        if 'potential' in campaign.outputs:
-            campaign.outputs.potential.write_files(partial)
+        made = products(campaign)
+        if 'potential' in made:
+            made['potential'].write_files(partial)
         for port, split, target in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
-            if port in campaign.outputs:
-                write_extxyz(partial / target, campaign.outputs[port].get_structures(split))
+            if port in made:
+                write_extxyz(partial / target, made[port].get_structures(split))
         config = _without_none(campaign.inputs.config.get_dict())
         (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
         (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
         if any(cycle['errors'] for cycle in summary['cycles']):
             plot_learning_curve(summary, partial / 'learning_curve.png')
+        for namespace, subfolder in (('files', True), ('plugins', False)):
+            nodes = campaign.inputs[namespace] if namespace in campaign.inputs else {}
+            for key, node in nodes.items():
+                target = partial / key if subfolder else partial
+                target.mkdir(exist_ok=True)
+                (target / node.filename).write_bytes(node.get_content(mode='rb'))
+        for name in RESULT_FILES:
+            # What an earlier run of this name left must not pass for a result of this one.
+            (folder / name).unlink(missing_ok=True)
         for path in partial.iterdir():
+            if (folder / path.name).is_dir():
+                shutil.rmtree(folder / path.name)
             path.replace(folder / path.name)
     return summary
 

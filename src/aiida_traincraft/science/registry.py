@@ -34,6 +34,7 @@ from aiida_traincraft.science.config.base import PluginConfig
 
 KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'labeller', 'trainer', 'explorer')
 ENTRY_POINT_GROUP = 'aiida_traincraft.plugins'
+FILE_MODULE = 'traincraft_plugin_'
 _BUILTIN_PACKAGES = ('calculators', 'config', 'geometry', 'sampling', 'selection')
 
 T = TypeVar('T')
@@ -76,14 +77,19 @@ def register(kind: str, name: str, config: type[PluginConfig] | None = None) -> 
         if not callable(target):
             raise TypeError(f'{kind} {name!r} is not callable')
         taken = _plugins.get((kind, name))
-        # A module imported twice under two names (a plugin file) may register the same object again.
-        if taken is not None and taken.function.__qualname__ != getattr(target, '__qualname__', None):
+        if taken is not None and _origin(taken.function) != _origin(target):
             raise ValueError(f'{kind} {name!r} is already registered by {taken.function.__module__}')
         summary = (target.__doc__ or '').strip().split('\n')[0]
         _plugins[kind, name] = Plugin(kind, name, model, target, summary)
         return target
 
     return decorator
+
+
+def _origin(target: Any) -> tuple[str, str]:
+    """Home and name of a plugin; a plugin file may be loaded again from another place, under another name."""
+    module = str(getattr(target, '__module__', ''))
+    return FILE_MODULE if module.startswith(FILE_MODULE) else module, str(getattr(target, '__qualname__', ''))
 
 
 def load_plugins(files: Iterable[Path] = ()) -> None:
@@ -102,7 +108,7 @@ def load_plugins(files: Iterable[Path] = ()) -> None:
             continue
         if not Path(location).is_file():
             raise FileNotFoundError(f'plugin file {path} does not exist')
-        spec = importlib.util.spec_from_file_location(f'traincraft_plugin_{Path(path).stem}', location)
+        spec = importlib.util.spec_from_file_location(f'{FILE_MODULE}{Path(path).stem}', location)
         if spec is None or spec.loader is None:
             raise ImportError(f'plugin file {path} is not a Python module (.py)')
         module = importlib.util.module_from_spec(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.loop import LoopConfig
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.stopping import decide
-from aiida_traincraft.workchains.base import TraincraftWorkChain
+from aiida_traincraft.workchains.base import TraincraftWorkChain, products
 from aiida_traincraft.workchains.builder import builder_from_config
 
 # The first structures pass the physical checks only: the funnel's other stages need a potential.
@@ -54,7 +55,8 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
             cls.prepare,
             cls.sample_systems,
             cls.inspect_samples,
-            cls.label_first,
+            cls.label_test,
+            cls.label_train,
             cls.inspect_first_labels,
             while_(cls.goes_on)(
                 if_(cls.has_new_labels)(cls.train, cls.inspect_training),
@@ -71,6 +73,11 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         spec.exit_code(402, 'ERROR_TRAINING_FAILED', message='Training failed: {reason}')
         spec.exit_code(403, 'ERROR_EXPLORATION_FAILED', message='Exploration failed: {reason}')
         spec.exit_code(404, 'ERROR_NOTHING_SELECTED', message='No {which} structure passed the physical checks.')
+        spec.exit_code(
+            405,
+            'ERROR_BUDGET_TOO_SMALL',
+            message='loop.max_labels is {limit}, but test set and first structures alone need {needed} labels.',
+        )
         spec.exit_code(500, 'STOPPED_NOTHING_UNCERTAIN', message='{reason}')
         spec.exit_code(501, 'STOPPED_NO_GAIN', message='{reason}')
         spec.exit_code(502, 'STOPPED_LABEL_BUDGET', message='{reason}')
@@ -124,10 +131,14 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
                 for element in node.base.attributes.get('elements')
             }
         )
+        self.ctx.elements = elements
+        sealed: dict[str, Any] = {}
+        needed = 0
         for name, job, isolated in (('test', self.ctx.sample_test, []), ('train', self.ctx.sample_train, elements)):
             parameters = {
                 'seed': derive_seed(self.section('run')['seed'], 'select', name),
                 'stages': INITIAL_STAGES,
+                'budget': sys.maxsize,
                 'isolated_atoms': isolated,
             }
             result = self.call_once(
@@ -136,33 +147,43 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
                 config=self.inputs.config,
                 parameters=orm.Dict(parameters),
                 frames__0=job.outputs.frames,
+                **sealed,
                 **self.plugin_nodes(),
             )
             if result['report']['n_selected'] == 0:
                 which = 'test' if name == 'test' else 'starting'
                 return self.exit_codes.ERROR_NOTHING_SELECTED.format(which=which)
             self.ctx[f'manifest_{name}'] = result['manifest'].uuid
+            sealed = {'sealed': result['manifest']}
+            needed += len(result['manifest'])
+        limit = self._criteria().max_labels
+        if limit is not None and needed > limit:
+            return self.exit_codes.ERROR_BUDGET_TOO_SMALL.format(limit=limit, needed=needed)
         return None
 
-    def label_first(self) -> ToContext:
-        """Label test set and first structures."""
-        return ToContext(
-            label_test=self._submit_label('label_test', self.ctx.manifest_test),
-            label_train=self._submit_label('label_train', self.ctx.manifest_train),
-        )
+    def label_test(self) -> ToContext:
+        """Label the test set."""
+        return ToContext(labelled_test=self._submit_label('label_test', self.ctx.manifest_test))
+
+    def label_train(self) -> ToContext:
+        """Label the first structures."""
+        return ToContext(labelled_train=self._submit_label('label_train', self.ctx.manifest_train))
 
     def inspect_first_labels(self) -> ExitCode | None:
         """Seal the test set and begin the dataset."""
-        children = [self.ctx.label_test, self.ctx.label_train]
+        children = [self.ctx.labelled_test, self.ctx.labelled_train]
+        self._join_ledgers('merge_ledgers_first', *children)
         if (reason := self.failed(children)) is not None:
-            self._join_ledgers('merge_ledgers_first', *children)
-            return self.exit_codes.ERROR_LABELLING_FAILED.format(reason=reason)
+            return self._fail('ERROR_LABELLING_FAILED', reason)
         for name in ('test', 'train'):
-            labels = self.ctx[f'label_{name}'].outputs.manifest
+            labels = self.ctx[f'labelled_{name}'].outputs.manifest
             dataset = self.call_once(f'dataset_{name}', extend_dataset, labels=labels, split=orm.Str(name))
             self.ctx[f'dataset_{name}'] = dataset.uuid
             self.report(f'{name} set: {dataset}')
-        self._join_ledgers('merge_ledgers_first', *children)
+        missing = sorted(set(self.ctx.elements) - set(dataset.e0))
+        if missing:
+            names = ', '.join(missing)
+            return self._fail('ERROR_LABELLING_FAILED', f'the isolated atom of {names} has no label, so there is no E0')
         return None
 
     def goes_on(self) -> bool:
@@ -191,7 +212,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
     def inspect_training(self) -> ExitCode | None:
         """Record the test error and decide whether to stop."""
         if (reason := self.failed([self.ctx.training])) is not None:
-            return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=reason)
+            return self._fail('ERROR_TRAINING_FAILED', reason)
         overall = self.ctx.training.outputs.errors['overall']
         self.ctx.force_rmse.append(overall['forces']['rmse'])
         self.ctx.energy_rmse.append(overall['energy']['rmse'])
@@ -224,7 +245,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
     def inspect_exploration(self) -> ExitCode | None:
         """Count quiet explorations."""
         if (reason := self.failed([self.ctx.explored])) is not None:
-            return self.exit_codes.ERROR_EXPLORATION_FAILED.format(reason=reason)
+            return self._fail('ERROR_EXPLORATION_FAILED', reason)
         report = self.ctx.explored.outputs.report
         # n_uncertain is None when nobody knows, which is not quiet.
         self.ctx.is_quiet = report['n_uncertain'] == 0 or report['n_selected'] == 0
@@ -245,10 +266,9 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
     def inspect_labels(self) -> ExitCode | None:
         """Extend dataset and ledger."""
         key = f'{self.ctx.exploration:03d}'
-        if (reason := self.failed([self.ctx.labelled])) is not None:
-            self._join_ledgers(f'merge_ledgers_{key}', self.ctx.labelled)
-            return self.exit_codes.ERROR_LABELLING_FAILED.format(reason=reason)
         self._join_ledgers(f'merge_ledgers_{key}', self.ctx.labelled)
+        if (reason := self.failed([self.ctx.labelled])) is not None:
+            return self._fail('ERROR_LABELLING_FAILED', reason)
         labels = self.ctx.labelled.outputs.manifest
         if len(labels):
             previous = orm.load_node(self.ctx.dataset_train)
@@ -259,23 +279,32 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
             self.ctx.new_labels = True
             # Not before: what is uncertain but never gets a label must not keep the loop going for ever.
             self.ctx.quiet = self.ctx.quiet if self.ctx.is_quiet else 0
-        elif not self.ctx.is_quiet:
-            self.ctx.quiet += 1
+        else:
+            self.ctx.quiet += 0 if self.ctx.is_quiet else 1
+            # New labels are trained on first, even if they were the last that the budget allows.
             self._decide()
         return None
 
     def finish(self) -> ExitCode | None:
         """Attach the results and say why the campaign stopped."""
-        self.out('potential', self.ctx.training.outputs.potential)
-        self.out('errors', self.ctx.training.outputs.errors)
-        self.out('dataset', self.ctx.training.inputs.dataset)
-        self.out('test_set', orm.load_node(self.ctx.dataset_test))
-        self.out('ledger', orm.load_node(self.ctx.ledger))
+        self._attach()
         reason, message = self.ctx.stop
         self.report(f'stopped: {message}')
         if reason == 'target':
             return None
         return self.exit_codes[STOP_CODES[reason]].format(reason=message)
+
+    def _attach(self) -> None:
+        """Attach what there is, so that a campaign that fails late keeps what it made before."""
+        for port, product in products(self.node).items():
+            self.out(port, product)
+        if 'ledger' in self.ctx:
+            self.out('ledger', orm.load_node(self.ctx.ledger))
+
+    def _fail(self, name: str, reason: str) -> ExitCode:
+        self._attach()
+        code: ExitCode = self.exit_codes[name]
+        return code.format(reason=reason)
 
     def _submit_sampling(self, key: str, starts: str, systems: list[dict[str, Any]]) -> orm.ProcessNode:
         seed = self.section('run')['seed']

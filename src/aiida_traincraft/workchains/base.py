@@ -14,6 +14,23 @@ from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig
 ROLES = tuple(CodesConfig.model_fields)
 
 
+def products(campaign: orm.WorkChainNode) -> dict[str, orm.Data]:
+    """What a campaign has made so far, by output port, read from its children: finished, failed or killed alike."""
+    links = campaign.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+    found: dict[str, orm.Data] = {}
+    for link in sorted(links, key=lambda link: int(link.node.pk)):
+        child = link.node
+        if link.link_label == 'dataset_test' and child.is_finished_ok:
+            found['test_set'] = child.outputs.result
+        elif link.link_label == 'dataset_train' and child.is_finished_ok:
+            found['dataset'] = child.outputs.result
+        elif link.link_label.startswith('train_') and child.is_finished_ok:
+            # The dataset that belongs to the potential, not one that grew since.
+            found |= {'potential': child.outputs.potential, 'dataset': child.inputs.dataset}
+            found |= {'errors': child.outputs.errors} if 'errors' in child.outputs else {}
+    return found
+
+
 class TraincraftWorkChain(WorkChain):
     """A WorkChain that can be killed at any moment.
 

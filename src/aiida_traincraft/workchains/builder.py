@@ -16,9 +16,7 @@ from aiida_traincraft.science.config.campaign import CampaignConfig, load_campai
 from aiida_traincraft.science.geometry import build_geometry
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
-
-# Codes needed by each labeller and trainer; the explorer runs with the potential's own code.
-ROLES_BY_TYPE = {'ase': ('ase',), 'pace_linear': ('pace',), 'pace': ('pace', 'pacemaker')}
+from aiida_traincraft.workchains.interpreters import check_interpreters
 
 
 def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> ProcessBuilder:
@@ -28,6 +26,7 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
         folder = Path(config).resolve().parent
         config = load_campaign(Path(config))
     codes, issues = _codes(config)
+    issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
     issues += found + _check_initial(config, elements)
     if issues:
@@ -38,11 +37,12 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
     for system in (*content['systems'], *content['test_set']['systems']):
         source = system['geometry']['source']
         if source is not None and 'path' in source:
-            # The daemon reads the file from its node: the config names it within that workspace.
+            # The daemon reads the file from its node; ASE tells some formats by the file's name, so it is kept.
             path = folder / source['path']
             key = f'file_{len(files):03d}'
-            source['path'] = f'{key}{path.suffix}'
-            files[key] = orm.SinglefileData(path, filename=source['path'])
+            source['path'] = f'{key}/{path.name}'
+            files[key] = orm.SinglefileData(path)
+    content['run']['plugins'] = [Path(name).name for name in config.run.plugins]
     builder = process.get_builder()
     builder.config = orm.Dict(content)
     builder.codes = codes
@@ -57,8 +57,8 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
 
 def needed_roles(config: CampaignConfig) -> list[str]:
     """Roles of the codes that a campaign uses; sampling of the first structures always needs ``ase``."""
-    roles = {'ase', *ROLES_BY_TYPE.get(config.labelling.type, ()), *ROLES_BY_TYPE.get(config.training.type, ())}
-    return sorted(roles)
+    sections = (config.labelling, config.training, config.exploration)
+    return sorted({'ase', *(role for section in sections for role in getattr(section, 'roles', ()))})
 
 
 def _codes(config: CampaignConfig) -> tuple[dict[str, orm.AbstractCode], list[ConfigIssue]]:
@@ -89,6 +89,8 @@ def _check_initial(config: CampaignConfig, elements: set[str]) -> list[ConfigIss
         return [ConfigIssue('training.initial_potential', f'there is no node {uuid!r} in this profile')]
     if not isinstance(node, PacePotentialData):
         return [ConfigIssue('training.initial_potential', f'{uuid!r} is no ACE potential but {node}')]
+    if node.cutoff != config.training.cutoff:
+        return [ConfigIssue('training.cutoff', f'the initial potential has {node.cutoff} Å: set the cutoff to that')]
     if missing := sorted(elements - set(node.elements)):
         names = ', '.join(missing)
         return [ConfigIssue('training.initial_potential', f'{node} does not know {names}: train a new potential')]
@@ -108,8 +110,9 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
             structure = build_geometry(
                 system.geometry, workspace, derive_seed(config.run.seed, 'geometry', system.name)
             )
-        except (ValueError, FileNotFoundError) as error:
-            issues.append(ConfigIssue(f'{path}.geometry', str(error)))
+        except Exception as error:
+            # A plugin may raise anything; here it is a fault of the config, found before anything is stored.
+            issues.append(ConfigIssue(f'{path}.geometry', str(error) or type(error).__name__))
             continue
         (tested if path.startswith('test_set') else trained).update(structure.elements)
         teacher = getattr(config.labelling, 'calculator', None)

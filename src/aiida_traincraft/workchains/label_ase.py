@@ -8,11 +8,14 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, while_
 from aiida.plugins import CalculationFactory
 
+from aiida_traincraft.calculations.ase_label import AseLabelCalculation
 from aiida_traincraft.calculations.extend_dataset import merge_ledgers, merge_manifests
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 from aiida_traincraft.workchains.label import define_label_ports
+
+MAX_TRIES = 2
 
 
 class LabelAseWorkChain(TraincraftWorkChain):
@@ -30,22 +33,23 @@ class LabelAseWorkChain(TraincraftWorkChain):
         """Find the bounds of the batches."""
         size = self.section('labelling')['batch_size']
         self.ctx.starts = list(range(0, max(len(self.inputs.structures), 1), size))
-        self.ctx.done = 0
+        self.ctx.pending = list(range(len(self.ctx.starts)))
+        self.ctx.tries = [1] * len(self.ctx.starts)
 
     def has_batches(self) -> bool:
         """Whether batches are left."""
-        return self.ctx.done < len(self.ctx.starts)
+        return bool(self.ctx.pending)
 
     def run_batches(self) -> ToContext:
         """Start the next batches."""
         labelling = self.section('labelling')
         level = LevelOfTheoryData.get_or_create({'type': labelling['type'], 'calculator': labelling['calculator']})
         parameters = {key: labelling[key] for key in ('calculator', 'min_distance')}
-        self.ctx.running = list(range(self.ctx.done, len(self.ctx.starts)))[: self.section('run')['max_concurrent']]
+        self.ctx.running = self.ctx.pending[: self.section('run')['max_concurrent']]
         return ToContext(
             **{
                 f'batch_{index:04d}': self.submit_once(
-                    f'batch_{index:04d}',
+                    f'batch_{index:04d}_{self.ctx.tries[index]}',
                     CalculationFactory('traincraft.ase_label'),
                     self.job_inputs('ase')
                     | {
@@ -59,10 +63,18 @@ class LabelAseWorkChain(TraincraftWorkChain):
         )
 
     def inspect_batches(self) -> ExitCode | None:
-        """Go on, unless a batch failed as a whole."""
-        if (reason := self.failed(self.ctx[f'batch_{index:04d}'] for index in self.ctx.running)) is not None:
-            return self.exit_codes.ERROR_BATCH_FAILED.format(reason=reason)
-        self.ctx.done += len(self.ctx.running)
+        """Go on; a batch whose job died is tried once more."""
+        codes = AseLabelCalculation.exit_codes
+        died = (codes.ERROR_NO_RESULT.status, codes.ERROR_OUT_OF_WALLTIME.status)
+        for index in self.ctx.running:
+            job = self.ctx[f'batch_{index:04d}']
+            if job.exit_status in died and self.ctx.tries[index] < MAX_TRIES:
+                self.report(f'batch {index} died and is tried again: {job.exit_message}')
+                self.ctx.tries[index] += 1
+            elif (reason := self.failed([job])) is not None:
+                return self.exit_codes.ERROR_BATCH_FAILED.format(reason=reason)
+            else:
+                self.ctx.pending.remove(index)
         return None
 
     def results(self) -> None:

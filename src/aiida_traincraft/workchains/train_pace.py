@@ -57,7 +57,8 @@ class TrainPaceWorkChain(TrainPaceBase):
                 self.out('history', fit.outputs.history)
             return None
         codes = PaceTrainCalculation.exit_codes
-        resumable = fit.exit_status in (codes.ERROR_OUT_OF_WALLTIME.status, codes.ERROR_KILLED.status)
+        ends = (codes.ERROR_NO_RESULT, codes.ERROR_KILLED, codes.ERROR_OUT_OF_WALLTIME)
+        resumable = fit.exit_status in [code.status for code in ends]
         if (
             not resumable
             or 'interim' not in fit.outputs

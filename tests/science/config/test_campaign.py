@@ -120,7 +120,7 @@ def test_values_never_change(data):
             ['systems', 0, 'geometry', 'builder', 'a'],
             'wide',
             'systems[0].geometry.builder.a',
-            "input should be a valid number, unable to parse string as a number (given 'wide')",
+            "input should be a valid number (given 'wide')",
         ),
         (
             ['systems', 0, 'geometry', 'builder', 'a'],
@@ -138,7 +138,10 @@ def test_values_never_change(data):
         (['run', 'seed'], 1.5, 'run.seed', 'valid integer'),
         (['loop', 'target_force_rmse'], float('nan'), 'loop.target_force_rmse', 'finite number'),
         (['run'], 3, 'run', 'expected a table (given 3)'),
-        (['systems'], {}, 'systems', 'valid list'),
+        (['systems'], {}, 'systems', 'valid array'),
+        (['loop', 'max_cycles'], '5', 'loop.max_cycles', 'valid integer'),
+        (['loop', 'max_cycles'], True, 'loop.max_cycles', 'valid integer'),
+        (['systems', 0, 'explore'], 'no', 'systems[0].explore', 'valid boolean'),
         (['systems'], [], 'systems', 'at least 1 item'),
         (['labelling', 'calculator'], 'emt', 'labelling.calculator', 'expected a table with a key "type"'),
         # Plugins.

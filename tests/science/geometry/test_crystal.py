@@ -26,7 +26,7 @@ def shell(atoms):
         ({'name': 'Cu', 'crystalstructure': 'bcc', 'a': 2.9, 'cubic': True}, 2, 2.9 * np.sqrt(3) / 2, 8),
         ({'name': 'Si', 'a': 5.43, 'cubic': True}, 8, 5.43 * np.sqrt(3) / 4, 4),
         ({'name': 'NaCl', 'crystalstructure': 'rocksalt', 'a': 5.64, 'cubic': True}, 8, 2.82, 6),
-        ({'name': 'Cu', 'crystalstructure': 'sc', 'a': 2.4, 'repeat': [2, 3, 4]}, 24, 2.4, 6),
+        ({'name': 'Cu', 'crystalstructure': 'sc', 'a': 2.4, 'repeat': (2, 3, 4)}, 24, 2.4, 6),
         ({'name': 'Mg', 'a': 3.2, 'covera': np.sqrt(8 / 3)}, 2, 3.2, 12),
     ],
 )

@@ -80,10 +80,12 @@ def test_stages_draw_independently():
     assert five == picks(apply_funnel(frames, funnel({'type': 'physicality'}, second), FunnelContext(budget=5, seed=3)))
 
 
-def test_filters_alone_return_all_that_pass():
+def test_filters_alone_return_what_passes_up_to_the_budget():
     frames = rattled(12)
     frames[2] = frames[1].copy()
-    selected = run_funnel(frames, funnel({'type': 'physicality'}, {'type': 'dedup'}, budget=3))
+    stages = ({'type': 'physicality'}, {'type': 'dedup'})
+    assert len(run_funnel(frames, funnel(*stages, budget=3))) == 3
+    selected = run_funnel(frames, funnel(*stages, budget=20))
     assert len(selected) == 11
     assert {structure.provenance['selected_by'] for structure in selected} == {'dedup'}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
@@ -13,7 +14,9 @@ from pydantic_core import PydanticCustomError
 class StrictModel(BaseModel):
     """A section: unknown keys and non-finite numbers are errors, and values never change after validation."""
 
-    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra='forbid', strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class PluginConfig(StrictModel):
@@ -43,7 +46,8 @@ def _validator(kind: str) -> Any:
         except registry.UnknownPluginError as error:
             raise PydanticCustomError('plugin', '{message}', {'message': str(error), 'loc': 'type'}) from None
         try:
-            return model.model_validate(value)
+            # JSON's types: an array is a tuple where one is wanted, but "5" is no number.
+            return model.model_validate_json(json.dumps(value, default=str))
         except ValidationError as error:
             raise PydanticCustomError('plugin_errors', 'invalid', {'nested': (model, error)}) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,17 @@ def load_campaign(path: Path) -> CampaignConfig:
     return parse_campaign(data, path.resolve().parent, path.name)
 
 
+def validate_campaign(data: dict[str, Any]) -> CampaignConfig:
+    """Validate with JSON's types: an array is a tuple where one is wanted, but "5" is no number and "no" no boolean.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        With every error found.
+    """
+    return CampaignConfig.model_validate_json(json.dumps(data, default=str))
+
+
 def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str = 'config') -> CampaignConfig:
     """Validate the content of a campaign file.
 
@@ -105,6 +117,6 @@ def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str
     except Exception as error:
         raise ConfigError([ConfigIssue('run.plugins', str(error))], origin) from error
     try:
-        return CampaignConfig.model_validate(data)
+        return validate_campaign(data)
     except ValidationError as error:
         raise ConfigError(explain(error, CampaignConfig), origin) from None

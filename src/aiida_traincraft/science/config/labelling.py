@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,8 +13,11 @@ from aiida_traincraft.science.registry import register
 class LabellingConfig(PluginConfig):
     """What every labeller has."""
 
+    roles: ClassVar[tuple[str, ...]] = ()
+    """Codes of ``[codes]`` that it needs."""
+
     max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
-    """Fraction of a batch whose labels may fail before the campaign stops."""
+    """Fraction of the structures selected together whose labels may fail before the campaign stops."""
     min_distance: float = Field(default=0.5, ge=0)
     """Structures with two atoms closer than this fraction of the sum of their covalent radii are refused."""
 
@@ -23,6 +26,7 @@ class LabellingConfig(PluginConfig):
 class AseLabelling(LabellingConfig):
     """Any registered ASE calculator as teacher, many structures per job."""
 
+    roles = ('ase',)
     type: Literal['ase'] = 'ase'
     calculator: CalculatorField
     """The teacher."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig, StrictModel
 from aiida_traincraft.science.registry import register
 
-PositiveInts = list[Annotated[int, Field(ge=0)]]
+Radials = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+Momenta = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class PaceTraining(PluginConfig):
     """What linear and nonlinear ACE share: the basis."""
+
+    roles: ClassVar[tuple[str, ...]] = ('pace',)
+    """Codes of ``[codes]`` that it needs."""
 
     cutoff: float = Field(default=5.5, gt=1.0, le=20.0)
     """Radial cutoff (Å)."""
@@ -21,9 +25,9 @@ class PaceTraining(PluginConfig):
     """Functions per element; "auto" takes as many as the data carry: half the atoms of the rarest element."""
     max_functions: int = Field(default=300, ge=5)
     """Upper limit of functions per element with "auto"."""
-    nradmax_by_orders: PositiveInts | None = None
+    nradmax_by_orders: Radials | None = None
     """Radial functions per body order (2-body first); default is pacemaker's own template."""
-    lmax_by_orders: PositiveInts | None = None
+    lmax_by_orders: Momenta | None = None
     """Angular momentum per body order (2-body first); goes with ``nradmax_by_orders``."""
     radial_basis: Literal['SBessel', 'ChebExpCos', 'ChebPow', 'ChebLinear'] = 'SBessel'
     """Radial functions."""
@@ -87,7 +91,7 @@ class EnergyBasedWeighting(StrictModel):
 class Ladder(StrictModel):
     """Grow the basis in steps."""
 
-    step: int | Annotated[float, Field(gt=0, lt=1)] = 10
+    step: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] = 10
     """Functions added per step, or the fraction."""
     type: Literal['body_order', 'power_order'] = 'body_order'
     """Order in which functions are added."""
@@ -97,6 +101,7 @@ class Ladder(StrictModel):
 class PaceNonlinearTraining(PaceTraining):
     """Nonlinear ACE by pacemaker with the tensorpot evaluator."""
 
+    roles = ('pace', 'pacemaker')
     type: Literal['pace'] = 'pace'
     embedding: Literal['FinnisSinclair', 'FinnisSinclairShiftedScaled'] = 'FinnisSinclairShiftedScaled'
     """Form of the embedding."""

@@ -64,7 +64,7 @@ def apply_funnel(frames: Sequence[Structure], config: SelectionConfig, context: 
             invalid |= before.difference(pool.alive)
         selected_by |= {index: stage.type for index in pool.chosen if index not in selected_by}
         report.append({'stage': stage.type} | asdict(result))
-    survivors = pool.chosen if pool.has_picked else pool.alive
+    survivors = pool.chosen if pool.has_picked else pool.alive[: context.budget]
     last = config.stages[-1].type
     selected = [_mark(frames[index], selected_by.get(index, last), pool.uncertainty[index]) for index in survivors]
     return FunnelResult(selected, report, _count_uncertain(pool, invalid))
