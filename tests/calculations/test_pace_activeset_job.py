@@ -43,9 +43,7 @@ def test_training_structures_lie_within_their_active_set(active_set, copper_data
 def test_ideal_crystals_are_flagged(run_job, store_dataset, with_emt_labels, linear_fit):
     crystals = [bulk('Cu', 'fcc', a=a, cubic=True) for a in np.linspace(3.4, 3.8, 10)]
     dataset = store_dataset([with_emt_labels(Structure(atoms)) for atoms in crystals])
-    node = run_job(
-        'traincraft.pace_activeset', PARAMETERS, dataset=dataset, potential=linear_fit.outputs.potential
-    )
+    node = run_job('traincraft.pace_activeset', PARAMETERS, dataset=dataset, potential=linear_fit.outputs.potential)
     assert node.is_finished_ok, node.exit_message
     assert node.outputs.summary['degenerate']
     assert node.outputs.potential.is_degenerate

@@ -113,7 +113,8 @@ def test_each_split_goes_where_it_belongs(prepare, case_inputs, copper_dataset):
 
 def test_plugins_keep_their_order(prepare, copper_frames):
     plugins = {
-        name: orm.SinglefileData(io.BytesIO(f'# {name}'.encode()), filename=f'{name}.py') for name in ('second', 'first')
+        name: orm.SinglefileData(io.BytesIO(f'# {name}'.encode()), filename=f'{name}.py')
+        for name in ('second', 'first')
     }
     inputs = {'starts': FramesData([copper_frames[0].bare()]), 'plugins': plugins}
     info, folder = prepare('traincraft.sample', inputs)

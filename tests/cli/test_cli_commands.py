@@ -132,9 +132,7 @@ def test_run_in_process(traincraft, campaign_file, campaign_content, tmp_path):
     assert (folder / 'potential.yace').is_file()
 
 
-def test_a_source_file_travels_with_the_campaign(
-    traincraft, campaign_file, campaign_content, copper_frames, tmp_path
-):
+def test_a_source_file_travels_with_the_campaign(traincraft, campaign_file, campaign_content, copper_frames, tmp_path):
     """The config names a file beside it; the stored campaign needs that file no more."""
     (tmp_path / 'cells').mkdir()
     copper_frames[1].atoms.write(tmp_path / 'cells' / 'cell.xyz', format='extxyz')

@@ -21,9 +21,7 @@ def case(make_job, parse, recorded, tmp_path):
     def run(name, without=(), **files):
         source = recorded / 'pace_train' / name
         kept = {file: (source / file).read_text() for file in KEPT if (source / file).is_file() and file not in without}
-        kept |= {
-            f'traincraft.{end}': (source / f'std{end}.txt').read_text() for end in ('out', 'err') if not without
-        }
+        kept |= {f'traincraft.{end}': (source / f'std{end}.txt').read_text() for end in ('out', 'err') if not without}
         for file in ('potential.yaml', 'interim.yaml'):
             if (source / file).is_file() and file not in without:
                 shutil.copy(source / file, tmp_path)

@@ -69,10 +69,23 @@ def test_depth_cuts_the_tree(tiny_campaign):
 
 def test_nothing_is_opened_twice(tiny_campaign):
     lines = texts(lineage(tiny_campaign.outputs.potential, 30))
-    opened = [line for line in lines if line.startswith('made by')]
-    again = [line for line in lines if line.endswith('(above)')]
+    assert not any(line.endswith(' ...') for line in lines)
+    again = {line.removesuffix(' (above)').rpartition(': ')[2] for line in lines if line.endswith(' (above)')}
     assert again
-    assert sum('AseLabelCalculation' in line for line in opened) < 8
+    for text in again:
+        opened = [line for line in lines if line.endswith(text)]
+        assert len(opened) == 1, text
+
+
+def test_what_was_cut_is_opened_where_there_is_depth(tiny_campaign):
+    # The first path to a node may be the longest one.
+    for depth in (2, 4, 6, 8):
+        step = lineage(tiny_campaign.outputs.potential, depth)
+        assert step.cut
+        lines = texts(step)
+        assert any(line.endswith(' ...') for line in lines)
+        assert not any('select_structures' in line for line in lines) or depth > 2
+    assert not lineage(tiny_campaign.outputs.potential, 40).cut
 
 
 def test_a_selected_structure_tells_its_story(tiny_campaign):

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 from aiida import orm
 
 from aiida_traincraft.calculations.ase_label import AseLabelCalculation
 from aiida_traincraft.data.label import LabelData
+
+
+@pytest.fixture
+def campaign_content(make_campaign_content):
+    """Only real overlaps are refused here."""
+    content = make_campaign_content()
+    content['labelling']['min_distance'] = 0.5
+    return content
 
 
 @pytest.fixture
@@ -57,6 +67,16 @@ def test_too_many_failures_end_with_the_counts(run_workchain, store_structures, 
     assert len(node.outputs.manifest) == 4
 
 
+def test_of_many_reasons_a_few_are_told(run_workchain, store_structures, campaign_content, copper_frames):
+    campaign_content['labelling'] |= {'min_distance': 1.5, 'max_failed_fraction': 0.5}
+    node = run_workchain('traincraft.label', campaign_content, structures=store_structures(copper_frames[:8]))
+    assert node.exit_status == 410
+    assert '8 of 8 labels failed' in node.exit_message
+    assert len(node.outputs.ledger.reasons) > 4
+    assert node.exit_message.count('overlap') == 3
+    assert 'further reasons' in node.exit_message
+
+
 def test_one_batch_needs_no_merging(run_workchain, store_structures, campaign_content, copper_frames):
     node = run_workchain('traincraft.label', campaign_content, structures=store_structures(copper_frames[:2]))
     (job,) = jobs(node)
@@ -75,3 +95,22 @@ def test_a_batch_that_fails_as_a_whole(run_workchain, store_structures, campaign
     assert node.exit_status == 400
     assert 'a package is missing' in node.exit_message.lower()
     assert not list(node.outputs)
+
+
+def test_a_batch_whose_job_is_killed_is_tried_again(
+    run_workchain, store_structures, campaign_content, copper_frames, localhost, tmp_path
+):
+    """An interpreter that the scheduler kills the first time."""
+    script = tmp_path / 'python'
+    script.write_text(
+        f'#!/bin/sh\nif mkdir "{tmp_path}/killed" 2>/dev/null; then kill -9 $$; fi\nexec "{sys.executable}" "$@"\n'
+    )
+    script.chmod(0o755)
+    code = orm.InstalledCode(localhost, str(script), label='killed-once').store()
+    campaign_content['labelling']['batch_size'] = 1
+    node = run_workchain(
+        'traincraft.label', campaign_content, structures=store_structures(copper_frames[:2]), codes={'ase': code}
+    )
+    assert node.is_finished_ok, node.exit_message
+    assert sorted(job.exit_status for job in jobs(node)) == [0, 0, 300]
+    assert node.outputs.ledger.counts['labelled'] == len(node.outputs.manifest) == 2

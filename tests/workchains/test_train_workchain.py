@@ -9,9 +9,7 @@ def trained(run_workchain, make_campaign_content, copper_dataset) -> orm.WorkCha
     """Linear fit, active set and score of the copper dataset."""
     content = make_campaign_content()
     content['training']['functions'] = 30
-    node = run_workchain(
-        'traincraft.train', content, dataset=copper_dataset, test_set=copper_dataset, seed=orm.Int(5)
-    )
+    node = run_workchain('traincraft.train', content, dataset=copper_dataset, test_set=copper_dataset, seed=orm.Int(5))
     assert node.is_finished_ok, node.exit_message
     return node
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +27,11 @@ class Step:
 
     text: str
     children: list[Step] = field(default_factory=list)
+    cut: bool = False
+    """Whether something above it is not shown, for want of depth."""
 
 
-def lineage(node: orm.Node, depth: int, seen: dict[str, int] | None = None) -> Step:
+def lineage(node: orm.Node, depth: int, seen: dict[str, float] | None = None) -> Step:
     """Walk from a node up to everything that it was made from.
 
     Parameters
@@ -41,16 +44,17 @@ def lineage(node: orm.Node, depth: int, seen: dict[str, int] | None = None) -> S
     Returns
     -------
     Step
-        The node with its creator's inputs as children; a node that was shown as deep before is not opened again.
+        The node with its creator's inputs as children; a node shown before, whole or as deep, is not opened again.
     """
     seen = {} if seen is None else seen
     step = Step(describe(node))
     creator = node.creator if isinstance(node, orm.Data) else node
     if creator is None:
         return step
-    if depth == 0 or seen.get(node.uuid, 0) >= depth:
-        step.text += ' (above)' if node.uuid in seen else ' ...'
-        return step
+    if seen.get(node.uuid, -1) >= depth:
+        return Step(f'{step.text} (above)', cut=math.isfinite(seen[node.uuid]))
+    if depth == 0:
+        return Step(f'{step.text} ...', cut=True)
     seen[node.uuid] = depth
     made = step
     if creator is not node:
@@ -58,11 +62,15 @@ def lineage(node: orm.Node, depth: int, seen: dict[str, int] | None = None) -> S
         step.children.append(made)
     links = creator.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
     for prefix, count, example in _members(links):
-        made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [lineage(example, depth - 1, seen)]))
+        inner = lineage(example, depth - 1, seen)
+        made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [inner], inner.cut))
     for link in sorted(links, key=lambda link: link.link_label):
         if _member_prefix(link.link_label) is None:
             inner = lineage(link.node, depth - 1, seen)
-            made.children.append(Step(f'{link.link_label}: {inner.text}', inner.children))
+            made.children.append(Step(f'{link.link_label}: {inner.text}', inner.children, inner.cut))
+    made.cut = step.cut = any(child.cut for child in made.children)
+    if not step.cut:
+        seen[node.uuid] = math.inf
     return step
 
 

@@ -60,8 +60,9 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
         if any(cycle['errors'] for cycle in summary['cycles']):
             plot_learning_curve(summary, partial / 'learning_curve.png')
         for namespace, subfolder in (('files', True), ('plugins', False)):
-            nodes = campaign.inputs[namespace] if namespace in campaign.inputs else {}
-            for key, node in nodes.items():
+            if namespace not in campaign.inputs:
+                continue
+            for key, node in campaign.inputs[namespace].items():
                 target = partial / key if subfolder else partial
                 target.mkdir(exist_ok=True)
                 (target / node.filename).write_bytes(node.get_content(mode='rb'))

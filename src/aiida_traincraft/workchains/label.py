@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from aiida.engine import ExitCode, ToContext
@@ -10,6 +11,9 @@ from aiida.plugins import WorkflowFactory
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
+
+# Reasons that a message tells; the ledger holds all.
+MAX_REASONS = 3
 
 
 def define_label_ports(spec: Any) -> None:
@@ -47,7 +51,10 @@ class LabelWorkChain(TraincraftWorkChain):
         self.out('ledger', ledger)
         self.out('manifest', self.ctx.labeller.outputs.manifest)
         counts, limit = ledger.counts, self.section('labelling')['max_failed_fraction']
-        reasons = '; '.join(f'{count} x {reason}' for reason, count in ledger.reasons.items())
+        told = Counter(ledger.reasons).most_common(MAX_REASONS)
+        reasons = '; '.join(f'{count} x {reason}' for reason, count in told)
+        if len(ledger.reasons) > len(told):
+            reasons += f'; {len(ledger.reasons) - len(told)} further reasons'
         self.report(f'{counts["labelled"]} of {counts["total"]} structures labelled {reasons}')
         if counts['failed'] > limit * counts['total']:
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
