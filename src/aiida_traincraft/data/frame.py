@@ -12,6 +12,8 @@ from aiida.orm.nodes.caching import NodeCaching
 from aiida_traincraft.science.structure import Structure, from_record, to_record
 
 BATCH_FILE = 'frames'
+SMALLEST_SPAN = 1e-3
+"""Least length, area or volume (Å, Å², Å³) of the periodic cell vectors."""
 
 
 class ContentCaching(NodeCaching):
@@ -44,7 +46,8 @@ def check_geometry(structure: Structure) -> None:
     if (atoms.numbers < 1).any() or (atoms.numbers > 118).any():
         raise ValueError(f'{structure.formula}: atomic numbers must lie between 1 and 118')
     periodic = atoms.cell.array[atoms.pbc]
-    if len(periodic) and np.linalg.matrix_rank(periodic) < len(periodic):
+    # The determinant of the Gram matrix is the squared length, area or volume that the vectors span.
+    if len(periodic) and np.linalg.det(periodic @ periodic.T) < SMALLEST_SPAN**2:
         raise ValueError(f'{structure.formula}: periodic cell vectors are zero or linearly dependent')
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from aiida import orm
@@ -12,6 +13,7 @@ from aiida_traincraft.calculations.ase_label import AseLabelCalculation
 from aiida_traincraft.calculations.extend_dataset import merge_ledgers, merge_manifests
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.science import registry
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 from aiida_traincraft.workchains.label import define_label_ports
 
@@ -43,7 +45,7 @@ class LabelAseWorkChain(TraincraftWorkChain):
     def run_batches(self) -> ToContext:
         """Start the next batches."""
         labelling = self.section('labelling')
-        level = LevelOfTheoryData.get_or_create({'type': labelling['type'], 'calculator': labelling['calculator']})
+        level = LevelOfTheoryData.get_or_create(self._level(labelling))
         parameters = {key: labelling[key] for key in ('calculator', 'min_distance')}
         self.ctx.running = self.ctx.pending[: self.section('run')['max_concurrent']]
         return ToContext(
@@ -84,6 +86,18 @@ class LabelAseWorkChain(TraincraftWorkChain):
             parts = {key: job.outputs[port] for key, job in jobs.items()}
             first = next(iter(parts.values()))
             self.out(port, first if len(parts) == 1 else self.call_once(f'merge_{port}', merge, **parts))
+
+    def _level(self, labelling: dict[str, Any]) -> dict[str, Any]:
+        """What defines the level of theory: the teacher, its parameters and, if a plugin file made it, that file."""
+        content = {'type': labelling['type'], 'calculator': labelling['calculator']}
+        registry.load_plugins()
+        own = {
+            plugin.name for plugin in registry.plugins() if plugin.function.__module__.startswith(registry.__package__)
+        }
+        if labelling['calculator']['type'] not in own:
+            files = self.inputs.get('plugins', {}).values()
+            content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
+        return content
 
     def _batch(self, index: int) -> ManifestData:
         manifest = self.inputs.structures
