@@ -30,7 +30,7 @@ STAMP = re.compile(
     re.M,
 )
 CLOCK = '%Y-%m-%d %H:%M:%S,%f'
-SHOWN = (0, 5, 10, 20, 40, 60, 100, 200, 400)
+SHOWN = (0, 5, 10, 20, 40, 60, 100, 200, 300)
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument('--test-frames', type=int, default=40)
     parser.add_argument('--functions', type=int, default=50)
     parser.add_argument('--iterations', type=int, default=60, help='of the warm start')
-    parser.add_argument('--cold-iterations', type=int, default=400)
+    parser.add_argument('--cold-iterations', type=int, default=300)
     parser.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options = parser.parse_args()
     os.environ.setdefault('OMP_NUM_THREADS', '1')
