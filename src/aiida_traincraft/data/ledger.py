@@ -24,7 +24,13 @@ class LedgerRow:
     label: str | None = None
     """UUID of the label, if there is one."""
     reason: str | None = None
-    """Why there is none."""
+    """Why there is none, in few words: reasons are counted."""
+    detail: str | None = None
+    """What else is known of the failure: numbers, the last words of a code."""
+    tries: int = 1
+    """How often a code ran for it; 0 if it never did."""
+    process: str | None = None
+    """UUID of the process that decided."""
 
 
 class LedgerData(JsonFileData):

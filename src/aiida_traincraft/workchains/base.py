@@ -31,6 +31,24 @@ def products(campaign: orm.WorkChainNode) -> dict[str, orm.Data]:
     return found
 
 
+def code_options(code: CodeConfig) -> dict[str, Any]:
+    """Resources, limits and environment of the jobs of a code."""
+    options: dict[str, Any] = {
+        'resources': {
+            'num_machines': code.num_machines,
+            'num_mpiprocs_per_machine': code.num_mpiprocs_per_machine,
+        },
+        'max_wallclock_seconds': code.max_wallclock_seconds,
+        'environment_variables': {
+            name: str(code.omp_num_threads) for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+        },
+    }
+    if code.num_cores_per_mpiproc is not None:
+        options['resources']['num_cores_per_mpiproc'] = code.num_cores_per_mpiproc
+    optional = {'queue_name': code.queue_name, 'account': code.account, 'prepend_text': code.prepend_text}
+    return options | {key: value for key, value in optional.items() if value}
+
+
 class TraincraftWorkChain(WorkChain):
     """A WorkChain that can be killed at any moment.
 
@@ -68,28 +86,16 @@ class TraincraftWorkChain(WorkChain):
         return {f'plugins__{name}': node for name, node in self.inputs.get('plugins', {}).items()}
 
     def job_inputs(self, role: str) -> dict[str, Any]:
-        """Code, plugins and options of a CalcJob."""
-        code = CodeConfig.model_validate(self.section('codes')[role])
-        options: dict[str, Any] = {
-            'resources': {
-                'num_machines': code.num_machines,
-                'num_mpiprocs_per_machine': code.num_mpiprocs_per_machine,
-            },
-            'max_wallclock_seconds': code.max_wallclock_seconds,
-            'environment_variables': {
-                name: str(code.omp_num_threads)
-                for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-            },
-        }
-        if code.num_cores_per_mpiproc is not None:
-            options['resources']['num_cores_per_mpiproc'] = code.num_cores_per_mpiproc
-        optional = {'queue_name': code.queue_name, 'account': code.account, 'prepend_text': code.prepend_text}
-        options |= {key: value for key, value in optional.items() if value}
+        """Code, plugins and options of a CalcJob that runs our worker."""
         return {
             'code': self.inputs.codes[role],
             'plugins': dict(self.inputs.get('plugins', {})),
-            'metadata': {'options': options},
+            'metadata': {'options': self.job_options(role)},
         }
+
+    def job_options(self, role: str) -> dict[str, Any]:
+        """Resources, limits and environment of a job."""
+        return code_options(CodeConfig.model_validate(self.section('codes')[role]))
 
     def submit_once(self, key: str, process: type, inputs: dict[str, Any]) -> orm.ProcessNode:
         """Submit a child, or adopt the one submitted under this key before this WorkChain was interrupted."""
@@ -117,6 +123,9 @@ class TraincraftWorkChain(WorkChain):
         return None
 
     def _children(self, key: str) -> list[orm.ProcessNode]:
-        # The label filter of the database treats "_" as a wildcard.
-        links = self.node.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
-        return sorted((link.node for link in links if link.link_label == key), key=lambda node: int(node.pk))
+        query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': self.node.pk}, tag='me', project=[])
+        # Equal, not "like": there "_" is a wildcard. And only the one key: a labeller may have thousands of children.
+        query.append(orm.ProcessNode, with_incoming='me', edge_filters={'label': {'==': key}}, project='*', tag='child')
+        query.order_by({'child': 'id'})
+        children: list[orm.ProcessNode] = query.all(flat=True)
+        return children

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
+from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.science import registry
+from aiida_traincraft.science.config.base import ConfigIssue
+from aiida_traincraft.science.config.labelling import LabellingConfig
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 # Reasons that a message tells; the ledger holds all.
@@ -21,6 +26,40 @@ def define_label_ports(spec: Any) -> None:
     spec.input('structures', valid_type=ManifestData, help='Structures to label.')
     spec.output('manifest', valid_type=ManifestData, help='Labels of the structures that could be labelled.')
     spec.output('ledger', valid_type=LedgerData, help='What became of every structure.')
+
+
+def labeller_of(type_name: str) -> type[Labeller]:
+    """WorkChain that a ``[labelling] type`` stands for."""
+    registry.load_plugins()
+    seam = registry.get('labeller', type_name).config.seam  # type: ignore[attr-defined]
+    found: type[Labeller] = WorkflowFactory(f'traincraft.label.{seam}')
+    return found
+
+
+class Labeller:
+    """What a labeller's WorkChain is asked before a campaign is stored."""
+
+    @classmethod
+    def check_section(
+        cls, section: LabellingConfig, elements: Collection[str], codes: dict[str, orm.AbstractCode]
+    ) -> list[ConfigIssue]:
+        """Find out what would make every label fail.
+
+        Parameters
+        ----------
+        section
+            The section ``[labelling]``.
+        elements
+            Elements of the whole campaign.
+        codes
+            Codes by role, as far as they were found.
+        """
+        return []
+
+    @classmethod
+    def complete_section(cls, section: LabellingConfig, elements: Collection[str]) -> LabellingConfig:
+        """Fill in what depends on the elements of the whole campaign; called for a section without fault."""
+        return section
 
 
 class LabelWorkChain(TraincraftWorkChain):
@@ -39,7 +78,7 @@ class LabelWorkChain(TraincraftWorkChain):
 
     def run_labeller(self) -> ToContext:
         """Start the labeller."""
-        labeller = WorkflowFactory(f'traincraft.label.{self.section("labelling")["type"]}')
+        labeller = labeller_of(self.section('labelling')['type'])
         inputs = self.shared_inputs() | {'structures': self.inputs.structures}
         return ToContext(labeller=self.submit_once('labeller', labeller, inputs))
 

@@ -15,12 +15,12 @@ from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.science import registry
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-from aiida_traincraft.workchains.label import define_label_ports
+from aiida_traincraft.workchains.label import Labeller, define_label_ports
 
 MAX_TRIES = 2
 
 
-class LabelAseWorkChain(TraincraftWorkChain):
+class LabelAseWorkChain(Labeller, TraincraftWorkChain):
     """Split the structures into batches and run ``traincraft.ase_label``, at most ``max_concurrent`` at a time."""
 
     @classmethod

@@ -8,16 +8,16 @@ from aiida_traincraft.science.config.base import StrictModel
 
 
 class CodeConfig(StrictModel):
-    """One AiiDA code (a Python interpreter) with the options of its jobs."""
+    """One AiiDA code with the options of its jobs."""
 
     code: str
     """Label (``name@computer``) or UUID of the code."""
-    max_wallclock_seconds: int = Field(default=3600, ge=10)
-    """Time limit of one job (s)."""
+    max_wallclock_seconds: int = Field(default=3600, ge=1)
+    """Time limit of one job (s); of one structure where many share a job."""
     num_machines: int = Field(default=1, ge=1)
     """Nodes per job."""
     num_mpiprocs_per_machine: int = Field(default=1, ge=1)
-    """MPI processes per node."""
+    """MPI processes per node; with a single process in all, no MPI launcher is used."""
     num_cores_per_mpiproc: int | None = Field(default=None, ge=1)
     """Cores per process."""
     omp_num_threads: int = Field(default=1, ge=1)
@@ -39,3 +39,5 @@ class CodesConfig(StrictModel):
     """Python with python-ace: linear fits, active sets, exploration, evaluation."""
     pacemaker: CodeConfig = CodeConfig(code='traincraft-pacemaker@localhost')
     """Python with python-ace and tensorpotential: nonlinear fits."""
+    pw: CodeConfig = CodeConfig(code='traincraft-pw@localhost')
+    """pw.x of Quantum ESPRESSO."""

@@ -15,6 +15,8 @@ class LabellingConfig(PluginConfig):
 
     roles: ClassVar[tuple[str, ...]] = ()
     """Codes of ``[codes]`` that it needs."""
+    seam: ClassVar[str]
+    """Its WorkChain is ``traincraft.label.<seam>``."""
 
     max_failed_fraction: float = Field(default=0.1, ge=0, le=1)
     """Fraction of the structures selected together whose labels may fail before the campaign stops."""
@@ -26,6 +28,7 @@ class LabellingConfig(PluginConfig):
 class AseLabelling(LabellingConfig):
     """Any registered ASE calculator as teacher, many structures per job."""
 
+    seam = 'ase'
     roles = ('ase',)
     type: Literal['ase'] = 'ase'
     calculator: CalculatorField

@@ -1,0 +1,330 @@
+"""DFT labels by pw.x: one calculation per structure, or many to a job."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, if_, while_
+from aiida.plugins import CalculationFactory
+from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
+
+from aiida_traincraft.calculations.make_label import collect_labels, make_label, make_labels
+from aiida_traincraft.calculations.pw_inputs import structure_parameters
+from aiida_traincraft.calculations.pw_version import PwVersionCalculation
+from aiida_traincraft.data.label import find_label
+from aiida_traincraft.data.ledger import LedgerRow
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.reading import read_structures
+from aiida_traincraft.science.config.base import ConfigIssue
+from aiida_traincraft.science.config.labelling import LabellingConfig
+from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
+from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.quantumespresso import Refusal, too_close
+from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.workchains.isolated_atom import IsolatedAtomWorkChain
+from aiida_traincraft.workchains.label import Labeller, define_label_ports
+from aiida_traincraft.workchains.pw_checks import check_labelling
+from aiida_traincraft.workchains.pw_outcome import run_refusal
+from aiida_traincraft.workchains.pw_setup import (
+    common_parameters,
+    find_family,
+    find_pseudos,
+    level_content,
+    per_atom_thresholds,
+    pw_base_inputs,
+    resolve,
+)
+from aiida_traincraft.workchains.window import WindowWorkChain
+
+ATOM, BATCH, SINGLE = 'atom', 'batch', 'single'
+SCHEDULING_MARGIN = 300
+"""Seconds that a batch gets beyond the time limits of its structures."""
+
+
+def newest_version(code: orm.AbstractCode) -> orm.Str | None:
+    """Version of pw.x that a code had when it was asked last."""
+    query = orm.QueryBuilder().append(orm.AbstractCode, filters={'uuid': code.uuid}, tag='code', project=[])
+    query.append(PwVersionCalculation, with_incoming='code', filters={'attributes.exit_status': 0}, tag='job')
+    query.append(orm.Str, with_incoming='job', edge_filters={'label': 'version'}, tag='version', project='*')
+    query.order_by({'job': {'id': 'desc'}}).limit(1)
+    found: orm.Str | None = query.first(flat=True)
+    return found
+
+
+class LabelQeWorkChain(Labeller, WindowWorkChain):
+    """Label structures with pw.x, at most ``max_concurrent`` jobs at a time.
+
+    A structure that has a label of this level of theory anywhere in the database is not calculated again. A structure
+    that gets no label is a row of the ledger with its reason.
+    """
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define ports, outline and exit codes."""
+        super().define(spec)
+        define_label_ports(spec)
+        spec.outline(
+            if_(cls.needs_version)(cls.ask_version, cls.inspect_version),
+            cls.plan,
+            while_(cls.has_work)(cls.fill_slots, cls.collect),
+            cls.results,
+        )
+        spec.exit_code(400, 'ERROR_CODE_UNUSABLE', message='pw.x cannot be used: {reason}')
+        spec.exit_code(401, 'ERROR_BAD_INPUT', message='The labelling cannot be set up: {reason}')
+
+    @classmethod
+    def check_section(
+        cls, section: LabellingConfig, elements: Collection[str], codes: dict[str, orm.AbstractCode]
+    ) -> list[ConfigIssue]:
+        """Check pseudopotentials, functional, cutoffs and code."""
+        assert isinstance(section, QuantumEspressoLabelling)
+        return check_labelling(section, elements, codes.get('pw'))
+
+    @classmethod
+    def complete_section(cls, section: LabellingConfig, elements: Collection[str]) -> LabellingConfig:
+        """Fill in what protocol and family decide."""
+        assert isinstance(section, QuantumEspressoLabelling)
+        return resolve(section, elements)
+
+    def needs_version(self) -> bool:
+        """Whether nobody has asked pw.x for its version yet."""
+        return newest_version(self.inputs.codes['pw']) is None
+
+    def ask_version(self) -> ToContext:
+        """Ask."""
+        options = self.job_options('pw') | {'withmpi': False}
+        inputs = {'code': self.inputs.codes['pw'], 'metadata': {'options': options}}
+        return ToContext(asked=self.submit_once('version', PwVersionCalculation, inputs))
+
+    def inspect_version(self) -> ExitCode | None:
+        """Without pw.x there are no labels."""
+        if (reason := self.failed([self.ctx.asked])) is not None:
+            return self.exit_codes.ERROR_CODE_UNUSABLE.format(reason=reason)
+        return None
+
+    def plan(self) -> ExitCode | None:
+        """Sort the structures into those that have a label, those that cannot get one, and work to do."""
+        manifest: ManifestData = self.inputs.structures
+        uuids, fingerprints = manifest.uuids, manifest.fingerprints
+        version = newest_version(self.inputs.codes['pw'])
+        structures = read_structures(uuids)
+        elements = sorted({element for structure in structures for element in structure.elements})
+        try:
+            section = resolve(QuantumEspressoLabelling.model_validate(self.section('labelling')), elements)
+            find_pseudos(find_family(section.pseudo_family), elements)
+        except ValueError as error:
+            return self.exit_codes.ERROR_BAD_INPUT.format(reason=error)
+        level = LevelOfTheoryData.get_or_create(level_content(section, version.value))
+        self.ctx.version, self.ctx.level = version.uuid, level.uuid
+        self.ctx.section = section.model_dump(mode='json')
+        known = find_label(fingerprints, level.hash)
+        self.ctx.rows = {}
+        queue: list[tuple[str, list[int]]] = []
+        batch: list[int] = []
+        for index, structure in enumerate(structures):
+            if fingerprints[index] in known:
+                self._row(index, 'reused', label=known[fingerprints[index]], tries=0)
+            elif (refused := _unfit(structure, section)) is not None:
+                self._row(index, 'failed', refused, tries=0)
+            elif _is_atom(structure):
+                queue.append((ATOM, [index]))
+            elif section.batch_size > 1 and structure.atoms.pbc.all():
+                batch.append(index)
+            else:
+                queue.append((SINGLE, [index]))
+        size = section.batch_size
+        queue += [(BATCH, batch[start : start + size]) for start in range(0, len(batch), size)]
+        # An isolated atom without a label ends the campaign: better early.
+        self.ctx.queue = [[kind, indices] for kind, indices in sorted(queue, key=lambda task: task[0] != ATOM)]
+        self.ctx.running = {}
+        self.ctx.tries = {}
+        counts = ', '.join(f'{sum(k == kind for k, _ in queue)} x {kind}' for kind in (ATOM, BATCH, SINGLE))
+        self.report(f'{len(uuids)} structures: {len(known)} labels found; to do: {counts}; level {level.hash[:8]}')
+        return None
+
+    def has_work(self) -> bool:
+        """Whether anything runs or waits."""
+        return bool(self.ctx.queue or self.ctx.running)
+
+    def fill_slots(self) -> ToContext:
+        """Start what fits, and wait for the first to end."""
+        for _ in range(min(self.free_slots(len(self.ctx.running)), len(self.ctx.queue))):
+            kind, indices = self.ctx.queue.pop(0)
+            key = f'{kind}_{indices[0]:06d}'
+            node = self.submit_once(key, *self._task(kind, indices))
+            self.ctx.running[key] = [kind, indices, node.uuid]
+        return ToContext(**{key: orm.load_node(uuid) for key, (_, _, uuid) in self.ctx.running.items()})
+
+    def collect(self) -> None:
+        """Turn what has ended into rows of the ledger."""
+        for key, (kind, indices, uuid) in list(self.ctx.running.items()):
+            node = orm.load_node(uuid)
+            if not node.is_terminated:
+                continue
+            {ATOM: self._collect_atom, BATCH: self._collect_batch, SINGLE: self._collect_single}[kind](node, indices)
+            del self.ctx.running[key]
+            self.ctx.pop(key, None)
+        self._skip_if_hopeless()
+
+    def results(self) -> None:
+        """Put labels and ledger together."""
+        rows = [self.ctx.rows[str(index)] for index in range(len(self.inputs.structures))]
+        collected = self.call_once(
+            'collect', collect_labels, structures=self.inputs.structures, rows=orm.Dict({'rows': rows})
+        )
+        self.out('manifest', collected['manifest'])
+        self.out('ledger', collected['ledger'])
+
+    def _task(self, kind: str, indices: list[int]) -> tuple[type, dict[str, Any]]:
+        """Process and inputs of a piece of work."""
+        section, level = self._section(), orm.load_node(self.ctx.level)
+        uuids = self.inputs.structures.uuids
+        structure = orm.load_node(uuids[indices[0]])
+        code, options = self.inputs.codes['pw'], self.job_options('pw')
+        if kind == ATOM:
+            inputs = self.shared_inputs() | {'config': self.inputs.config}
+            inputs |= {'structure': structure, 'level_of_theory': level, 'version': orm.load_node(self.ctx.version)}
+            return IsolatedAtomWorkChain, inputs
+        family, thresholds = find_family(section.pseudo_family), per_atom_thresholds(section)
+        if kind == SINGLE:
+            pseudos = find_pseudos(family, structure.elements)
+            parameters = structure_parameters(common_parameters(section, pseudos), thresholds, structure, pseudos)
+            inputs = pw_base_inputs(section, code, structure, options, parameters)
+            # A node that broke down, say: one more run before it counts as failed.
+            inputs['on_unhandled_failure'] = orm.Str('restart_once')
+            return PwBaseWorkChain, inputs
+        fingerprints = self.inputs.structures.fingerprints
+        members = read_structures([uuids[index] for index in indices])
+        pseudos = find_pseudos(family, {element for member in members for element in member.elements})
+        limit = options['max_wallclock_seconds']
+        plan = {
+            'conv_thr_per_atom': thresholds['conv_thr'],
+            'etot_conv_thr_per_atom': thresholds['etot_conv_thr'],
+            'kpoints_distance': section.kpoints_distance,
+            'concurrent': section.concurrent,
+            'max_seconds': limit,
+            'parallelization': dict(section.parallelization),
+            'max_force': section.max_force,
+            'max_pressure': section.max_pressure,
+            'version': orm.load_node(self.ctx.version).value,
+        }
+        options['max_wallclock_seconds'] = math.ceil(len(indices) / section.concurrent) * limit + SCHEDULING_MARGIN
+        return CalculationFactory('traincraft.pw_batch'), {
+            'code': code,
+            'structures': ManifestData([uuids[i] for i in indices], [fingerprints[i] for i in indices]),
+            'parameters': orm.Dict(common_parameters(section, pseudos)),
+            'plan': orm.Dict(plan),
+            'pseudos': pseudos,
+            'metadata': {'options': options},
+        }
+
+    def _collect_atom(self, node: orm.WorkChainNode, indices: list[int]) -> None:
+        (index,) = indices
+        tries = sum(isinstance(child, orm.CalcJobNode) for child in node.called_descendants)
+        if node.is_finished_ok:
+            self._row(index, 'ok', label=node.outputs.label.uuid, tries=tries, process=node.uuid)
+        else:
+            reason = Refusal('isolated atom not converged', node.exit_message or str(node.process_state.value))
+            self._row(index, 'failed', reason, tries=tries, process=node.uuid)
+
+    def _collect_batch(self, node: orm.CalcJobNode, indices: list[int]) -> None:
+        """Keep the labels; what has none gets a calculation of its own, with its error handlers."""
+        labels: dict[int, str] = {}
+        if 'frames' in node.outputs:
+            frames = node.outputs.frames
+            made = self.call_once(
+                f'labels_{indices[0]:06d}', make_labels, level_of_theory=orm.load_node(self.ctx.level), frames=frames
+            )
+            positions = [frame.provenance['index'] for frame in frames.get_frames()]
+            labels = {indices[at]: uuid for at, uuid in zip(positions, made.uuids, strict=True)}
+        for index in indices:
+            if index in labels:
+                self._row(index, 'ok', label=labels[index], process=node.uuid)
+            else:
+                self.ctx.tries[str(index)] = 1
+                self.ctx.queue.append([SINGLE, [index]])
+        if len(labels) < len(indices):
+            self.report(
+                f'{len(indices) - len(labels)} structures of batch <{node.pk}> are calculated alone'
+            )
+
+    def _collect_single(self, node: orm.WorkChainNode, indices: list[int]) -> None:
+        (index,) = indices
+        structure = orm.load_node(self.inputs.structures.uuids[index])
+        version = orm.load_node(self.ctx.version).value
+        refused, jobs = run_refusal(self._section(), node, version, periodic=all(structure.pbc))
+        tries = len(jobs) + self.ctx.tries.get(str(index), 0)
+        process = jobs[-1].uuid if jobs else node.uuid
+        if refused is not None:
+            for job in jobs:
+                # A retry has to calculate it again.
+                job.base.caching.is_valid_cache = False
+            self._row(index, 'failed', refused, tries=tries, process=process)
+            return
+        label = self.call_once(
+            f'label_{index:06d}',
+            make_label,
+            structure=structure,
+            level_of_theory=orm.load_node(self.ctx.level),
+            parameters=node.outputs.output_parameters,
+            trajectory=node.outputs.output_trajectory,
+            kpoints=jobs[-1].inputs.kpoints,
+        )
+        self._row(index, 'ok' if tries == 1 else 'recovered', label=label.uuid, tries=tries, process=process)
+
+    def _skip_if_hopeless(self) -> None:
+        """Drop what waits when so much failed that the rest cannot save it: it would be calculated for nothing."""
+        total = len(self.inputs.structures)
+        failed = sum(row['status'] == 'failed' for row in self.ctx.rows.values())
+        if self.ctx.queue and failed > self._section().max_failed_fraction * total:
+            skipped = [index for _, indices in self.ctx.queue for index in indices]
+            self.report(f'{failed} of {total} labels failed: the {len(skipped)} that wait are skipped')
+            for index in skipped:
+                self._row(index, 'skipped', Refusal('too many others failed', ''), tries=0)
+            self.ctx.queue = []
+
+    def _row(
+        self,
+        index: int,
+        status: str,
+        refused: Refusal | None = None,
+        label: str | None = None,
+        tries: int = 1,
+        process: str | None = None,
+    ) -> None:
+        manifest: ManifestData = self.inputs.structures
+        row = LedgerRow(
+            structure=manifest.uuids[index],
+            fingerprint=manifest.fingerprints[index],
+            status=status,
+            label=label,
+            reason=refused.reason if refused else None,
+            detail=(refused.detail or None) if refused else None,
+            tries=tries,
+            process=process,
+        )
+        # Keys of the context are strings once it was saved.
+        self.ctx.rows[str(index)] = asdict(row)
+        if refused is not None and status == 'failed':
+            self.report(f'structure {index}: {refused.reason} ({refused.detail})')
+
+    def _section(self) -> QuantumEspressoLabelling:
+        return QuantumEspressoLabelling.model_validate(self.ctx.section)
+
+
+def _is_atom(structure: Structure) -> bool:
+    return len(structure) == 1 and not structure.atoms.pbc.any()
+
+
+def _unfit(structure: Structure, section: QuantumEspressoLabelling) -> Refusal | None:
+    """Why a structure cannot be calculated at all."""
+    if _is_atom(structure):
+        return None
+    if structure.atoms.cell.rank < 3:
+        return Refusal('no cell', 'pw.x needs three cell vectors: give molecules and slabs a box with vacuum')
+    return too_close(minimum_distance(structure.atoms), section.min_distance)
