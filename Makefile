@@ -10,7 +10,10 @@ export AIIDA_PATH := $(CURDIR)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-pace test test-fast lint setup setup-pace clean
+# Debian's pseudopotentials for the demo with DFT; any folder with Si.pz-vbc.UPF and Al.pz-vbc.UPF will do.
+PSEUDOS ?= /usr/share/espresso/pseudo
+
+.PHONY: demo demo-pace demo-qe test test-fast lint setup setup-pace setup-qe clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -31,6 +34,17 @@ setup: .venv/.done
 setup-pace: .venv/.done .venv-pace/.done
 	$(TRAINCRAFT) setup --create --wal --python $(PACE_BIN)/python
 
+# pw.x comes from Debian's packages where they can be installed; elsewhere the user has to.
+setup-qe:
+	@command -v pw.x >/dev/null || { \
+		apt=$$(command -v apt-get) && root=$$([ "$$(id -u)" = 0 ] || command -v sudo) && \
+		$$root apt-get -qq update && $$root apt-get -qq install --no-install-recommends quantum-espresso quantum-espresso-data; \
+	} >/dev/null || { \
+		echo 'pw.x of Quantum ESPRESSO is not there and cannot be installed here. Install it and put it on the PATH:'; \
+		echo '  apt install quantum-espresso quantum-espresso-data   or   conda install -c conda-forge qe'; \
+		exit 1; \
+	}
+
 demo: setup
 	$(TRAINCRAFT) run examples/cu_demo.toml --stop-daemon
 	@echo
@@ -42,7 +56,15 @@ demo: setup
 demo-pace: setup-pace
 	$(TRAINCRAFT) run examples/cu_pace.toml --stop-daemon
 
+demo-qe: setup-qe setup
+	@test -e $(PSEUDOS)/Si.pz-vbc.UPF || { \
+		echo 'There is no $(PSEUDOS)/Si.pz-vbc.UPF: apt install quantum-espresso-data, or make demo-qe PSEUDOS=FOLDER'; exit 1; }
+	mkdir -p .aiida/pseudos && cp $(PSEUDOS)/Si.pz-vbc.UPF $(PSEUDOS)/Al.pz-vbc.UPF .aiida/pseudos
+	$(TRAINCRAFT) pseudos install .aiida/pseudos --family lda-vbc
+	$(TRAINCRAFT) run examples/silicon_qe.toml --stop-daemon
+
 test: .venv/.done .venv-pace/.done
+	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
 	$(BIN)/pytest
 
 test-fast: .venv/.done

@@ -22,7 +22,7 @@ from aiida_traincraft.science.structure import Structure
 # Several BLAS threads on a few cores slow every small job down.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
-pytest_plugins = 'aiida.tools.pytest_fixtures'
+pytest_plugins = ['aiida.tools.pytest_fixtures', 'quantumespresso']
 
 
 @pytest.fixture(scope='session')

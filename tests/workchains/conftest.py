@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,21 @@ from aiida.engine import run_get_node
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.structure import Structure
+
+SILICON: dict[str, Any] = {
+    'name': 'silicon',
+    'geometry': {'builder': {'type': 'crystal', 'name': 'Si', 'crystalstructure': 'diamond', 'a': 5.43}},
+    'sampling': {'type': 'rattle', 'n': 4, 'stdev': 0.05},
+}
+DFT: dict[str, Any] = {
+    'type': 'quantumespresso',
+    'protocol': 'fast',
+    'ecutwfc': 12.0,
+    'ecutrho': 48.0,
+    'kpoints_distance': 0.6,
+    'max_failed_fraction': 0.5,
+}
 
 
 @pytest.fixture(scope='session')
@@ -24,3 +40,39 @@ def run_workchain(python_code) -> Callable[..., orm.WorkChainNode]:
         return node
 
     return run
+
+
+@pytest.fixture(scope='session')
+def silicon_content(make_campaign_content, pseudo_family) -> Callable[..., dict[str, Any]]:
+    """Function that gives the content of a campaign on silicon with labels of pw.x; keywords change ``[labelling]``."""
+
+    def make(max_concurrent: int = 2, seconds: int = 300, **labelling: Any) -> dict[str, Any]:
+        content = make_campaign_content()
+        content['run'] |= {'name': 'silicon', 'max_concurrent': max_concurrent}
+        content['systems'] = [dict(SILICON)]
+        content['test_set'] = {'systems': [SILICON | {'name': 'rattled'}]}
+        content['labelling'] = DFT | {'pseudo_family': pseudo_family.label} | labelling
+        content['codes']['pw'] = {'code': 'pw@localhost', 'max_wallclock_seconds': seconds}
+        return content
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def fresh_level() -> Callable[[], dict[str, float]]:
+    """Function that gives keys of ``[labelling]`` for a level of theory without labels, equal in all that matters."""
+    numbers = itertools.count(1)
+    return lambda: {'conv_thr_per_atom': 4e-10 * (1 + 1e-3 * next(numbers))}
+
+
+@pytest.fixture(scope='session')
+def label_by_pw(run_workchain, silicon_content, store_structures) -> Callable[..., orm.WorkChainNode]:
+    """Function that labels frames with a code in the place of pw.x; keywords as those of ``silicon_content``."""
+
+    def label(
+        code: orm.InstalledCode, frames: Sequence[Structure], entry_point: str = 'traincraft.label.qe', **keys: Any
+    ) -> orm.WorkChainNode:
+        content = silicon_content(**keys)
+        return run_workchain(entry_point, content, structures=store_structures(frames), codes={'pw': code})
+
+    return label

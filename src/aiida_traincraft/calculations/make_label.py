@@ -64,6 +64,8 @@ def make_labels(level_of_theory: LevelOfTheoryData, frames: FramesData) -> Manif
     """
     labelled = frames.get_frames()
     for frame in labelled:
+        # Its place in the batch, which the CalcJob knows; a label looks the same whatever made it.
+        del frame.provenance['index']
         frame.provenance['level_of_theory'] = level_of_theory.hash
     stored = create_frames(
         Process.current().node,

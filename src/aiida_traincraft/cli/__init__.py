@@ -11,7 +11,9 @@ from typing import Any
 import click
 
 from aiida_traincraft import __version__
+from aiida_traincraft.cli.doctor import doctor
 from aiida_traincraft.cli.inspect import plugins, status, why
+from aiida_traincraft.cli.pseudos import pseudos
 from aiida_traincraft.cli.run import resume, run, watch
 from aiida_traincraft.cli.setup import setup
 
@@ -40,5 +42,5 @@ def main(ctx: click.Context, profile: str | None) -> None:
         os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
 
 
-for command in (setup, run, watch, resume, status, why, plugins):
+for command in (setup, doctor, pseudos, run, watch, resume, status, why, plugins):
     main.add_command(command)

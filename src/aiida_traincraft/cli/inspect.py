@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 PIPE_WIDTH = 200
+MAX_FAILED = 20
 
 
 @click.command()
@@ -18,7 +19,7 @@ def status(profile: str | None, campaign: str | None) -> None:
     from rich.table import Table
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.tables import errors_text, learning_table, progress_line
+    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, progress_line
     from aiida_traincraft.provenance.campaign import progress, summarise
     from aiida_traincraft.provenance.queries import find_campaigns, load_campaign_node
 
@@ -29,24 +30,43 @@ def status(profile: str | None, campaign: str | None) -> None:
         where = progress(node)
         console.print(progress_line(where), highlight=False)
         console.print(learning_table(summarise(node)))
-        for reason, number in where.reasons.items():
-            console.print(f'{number} failed: {reason}', highlight=False)
+        _print_ledger(console, node, where.labels)
         return
-    table = Table('PK', 'name', 'state', 'cycle', 'stage', 'labels ok/failed/all', 'test RMSE', 'message')
+    table = Table('PK', 'name', 'state', 'cycle', 'stage', 'labels', 'test RMSE', 'message')
     for node in find_campaigns():
         where = progress(node)
-        labels = where.labels
         table.add_row(
             str(node.pk),
             node.label,
             where.state,
             str(where.cycle),
             where.stage,
-            f'{labels["labelled"]}/{labels["failed"]}/{labels["total"]}',
+            labels_text(where.labels),
             errors_text(where.errors) if where.errors else '-',
             where.message,
         )
     console.print(table if table.row_count else 'no campaign yet; start one with: traincraft run FILE')
+
+
+def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
+    """Counts by status, retries, and what has no label to this day."""
+    from aiida_traincraft.cli.tables import labels_text
+    from aiida_traincraft.provenance.retries import failed_rows, retries
+
+    console.print(f'labels: {labels_text(counts)}, {counts["total"]} in all', highlight=False)
+    for retry in retries(campaign):
+        ledger = retry.outputs.ledger if 'ledger' in retry.outputs else None
+        told = str(ledger) if ledger is not None else str(retry.process_state.value)
+        console.print(f'retry <{retry.pk}>: {told}', highlight=False)
+    rows = failed_rows(campaign)
+    for row in rows[:MAX_FAILED]:
+        tries = f' after {row.tries} tries' if row.tries > 1 else ''
+        detail = f': {row.detail}' if row.detail else ''
+        console.print(
+            f'{row.status}{tries}: structure {row.structure[:8]}, {row.reason}{detail}', highlight=False, markup=False
+        )
+    if len(rows) > MAX_FAILED:
+        console.print(f'... and {len(rows) - MAX_FAILED} more', highlight=False)
 
 
 @click.command()

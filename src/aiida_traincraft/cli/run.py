@@ -136,7 +136,7 @@ def _finish(pk: int, folder: Path) -> int:
     from aiida import orm
     from rich.console import Console
 
-    from aiida_traincraft.cli.tables import learning_table
+    from aiida_traincraft.cli.tables import labels_text, learning_table
     from aiida_traincraft.report.results import write_results
 
     node = orm.load_node(pk)
@@ -145,11 +145,11 @@ def _finish(pk: int, folder: Path) -> int:
     console.print(learning_table(summary))
     console.print(f'stopped: {summary["stop_reason"]}', highlight=False)
     counts = summary['labels']
-    console.print(
-        f'labels: {counts["labelled"]} ok, {counts["failed"]} failed, {counts["total"]} in all', highlight=False
-    )
+    console.print(f'labels: {labels_text(counts)}, {counts["total"]} in all', highlight=False)
     for reason, number in summary['failed_labels'].items():
         console.print(f'  {number} x {reason}', highlight=False)
+    if counts['failed'] + counts['skipped']:
+        console.print(f'try them again with: traincraft retry-failed {node.pk}', highlight=False)
     console.print(f'results are in {folder}', highlight=False, soft_wrap=True)
     # 500 and above are stop criteria: the campaign ended as its config says, with usable results.
     usable = node.is_finished_ok or (node.is_finished and node.exit_status >= 500)

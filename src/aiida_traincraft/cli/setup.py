@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 # AiiDA's daemon hands its own sys.path to local jobs, where it would shadow the packages of another environment.
 PREPEND_TEXT = 'unset PYTHONPATH'
+# Threads of every MPI process would get in each other's way; a plain "=1" would overrule omp_num_threads of [codes.pw].
+PW_PREPEND_TEXT = 'export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}'
+AS_ROOT = ('OMPI_ALLOW_RUN_AS_ROOT', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM')
+PW = 'traincraft-pw'
+PW_REMEDY = (
+    '"apt install quantum-espresso", conda ("conda install -c conda-forge qe"), or a module on the cluster; then '
+    '"traincraft setup --pw PATH", or name a code of "verdi code list" in [codes.pw]'
+)
 
 
 @click.command()
@@ -20,9 +32,14 @@ PREPEND_TEXT = 'unset PYTHONPATH'
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='Further Python interpreters to look for codes in; repeat for several.',
 )
+@click.option(
+    '--pw',
+    type=click.Path(exists=True, dir_okay=False, executable=True, path_type=Path),
+    help='pw.x of Quantum ESPRESSO; the one on PATH without it.',
+)
 @click.option('--wal', is_flag=True, help='Write-ahead log for SQLite: faster, for local disks only.')
 @click.pass_obj
-def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], wal: bool) -> None:
+def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], pw: Path | None, wal: bool) -> None:
     """Set up the localhost computer and the codes found, in the profile named; repeating it does no harm."""
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.workchains.interpreters import ROLES, missing_packages
@@ -44,7 +61,8 @@ def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], wal: boo
             gaps = '; '.join(f'{python} lacks {", ".join(missing)}' for python, missing in lacking.items())
             click.echo(f'code traincraft-{role}: not found ({gaps}). To get it: {remedy}')
             continue
-        click.echo(f'code {_code(computer, role, found[0])}')
+        click.echo(f'code {_code(computer, f"traincraft-{role}", found[0], PREPEND_TEXT)}')
+    click.echo(f'code {_pw_code(computer, pw)}')
 
 
 def _create_profile(name: str | None) -> None:
@@ -108,19 +126,50 @@ def _localhost() -> object:
     return computer
 
 
-def _code(computer: object, role: str, python: Path) -> str:
+def _pw_code(computer: object, pw: Path | None) -> str:
+    if pw is None:
+        there = _find_code(f'{PW}@{computer.label}')  # type: ignore[attr-defined]
+        if there is not None and Path(there.filepath_executable).exists():
+            # It may have been given with --pw: what is on PATH does not take its place.
+            return f'{PW}: {there.filepath_executable} (there already)'
+    executable = pw or shutil.which('pw.x')
+    if executable is None:
+        return f'{PW}: not found (no pw.x on PATH). To get it: {PW_REMEDY}'
+    return _code(computer, PW, Path.cwd() / executable, _pw_prepend_text(), 'quantumespresso.pw')
+
+
+def _pw_prepend_text() -> str:
+    """Shell lines before pw.x; Open MPI does not start as root without being told twice."""
+    mpirun = shutil.which('mpirun')
+    if os.geteuid() != 0 or mpirun is None:
+        return PW_PREPEND_TEXT
+    environment = {name: value for name, value in os.environ.items() if name not in AS_ROOT}
+    tried = subprocess.run([mpirun, '-n', '1', 'true'], capture_output=True, text=True, env=environment)
+    if tried.returncode == 0 or 'root' not in tried.stderr:
+        return PW_PREPEND_TEXT
+    return '\n'.join([PW_PREPEND_TEXT, *(f'export {name}=1' for name in AS_ROOT)])
+
+
+def _find_code(label: str) -> Any:
     from aiida import orm
     from aiida.common.exceptions import NotExistent
 
-    label = f'traincraft-{role}'
     try:
-        code = orm.load_code(f'{label}@{computer.label}')  # type: ignore[attr-defined]
+        return orm.load_code(label)
     except NotExistent:
-        code = None
-    if code is not None and str(code.filepath_executable) == str(python) and code.prepend_text == PREPEND_TEXT:
-        return f'{label}: {python} (there already)'
+        return None
+
+
+def _code(computer: object, label: str, executable: Path, prepend_text: str, plugin: str | None = None) -> str:
+    from aiida import orm
+
+    code = _find_code(f'{label}@{computer.label}')  # type: ignore[attr-defined]
+    if code is not None and str(code.filepath_executable) == str(executable) and code.prepend_text == prepend_text:
+        return f'{label}: {executable} (there already)'
     if code is not None:
         # A stored code never changes: the old one steps aside under another label.
         code.label = f'{label}-{code.pk}'
-    orm.InstalledCode(computer, str(python), label=label, prepend_text=PREPEND_TEXT).store()
-    return f'{label}: {python} ' + (f'(new; the one before is now {code.label})' if code else '(new)')
+    orm.InstalledCode(
+        computer, str(executable), label=label, prepend_text=prepend_text, default_calc_job_plugin=plugin
+    ).store()
+    return f'{label}: {executable} ' + (f'(new; the one before is now {code.label})' if code else '(new)')

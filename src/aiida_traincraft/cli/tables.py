@@ -16,13 +16,21 @@ def progress_line(progress: Progress) -> str:
         f'cycle {progress.cycle}',
         progress.stage,
         f'jobs {progress.jobs_done} done, {progress.jobs_running} running',
-        f'labels {progress.labels["labelled"]} ok, {progress.labels["failed"]} failed',
+        f'labels {labels_text(progress.labels)}',
     ]
     if progress.errors:
         parts.append(f'test RMSE {errors_text(progress.errors)}')
     if progress.message:
         parts.append(progress.message)
     return ' | '.join(parts)
+
+
+def labels_text(counts: dict[str, int]) -> str:
+    """How many labels there are, how they came, and how many structures got none."""
+    parts = [f'{counts["ok"]} ok'] + [f'{counts[name]} {name}' for name in ('recovered', 'reused') if counts[name]]
+    return ', '.join(
+        [*parts, f'{counts["failed"]} failed', *([f'{counts["skipped"]} skipped'] if counts['skipped'] else [])]
+    )
 
 
 def errors_text(errors: dict[str, Any]) -> str:

@@ -99,6 +99,8 @@ def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str)
     _check_process(process)
     # A cached run would have the outputs, but not these links.
     process.base.caching.is_valid_cache = False
+    if not uuids:
+        return
     query = orm.QueryBuilder().append(orm.Data, filters={'uuid': {'in': list(set(uuids))}}, project=['uuid', 'id'])
     pks = dict(query.iterall())
     missing = [uuid for uuid in uuids if uuid not in pks]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from aiida_traincraft.data.level_of_theory import describe_differences
 from aiida_traincraft.data.manifest import JsonFileData
 from aiida_traincraft.data.reading import read_structures
 from aiida_traincraft.science.structure import Structure
@@ -52,8 +53,11 @@ class DatasetData(JsonFileData):
     def __init__(self, rows: Sequence[DatasetRow], levels: Sequence[str], e0: dict[str, float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if len(set(levels)) > 1:
-            names = ', '.join(sorted(set(levels)))
-            raise ValueError(f'labels of {len(set(levels))} levels of theory cannot share one dataset: {names}')
+            raise ValueError(
+                f'labels of {len(set(levels))} levels of theory cannot share one dataset: '
+                f'{describe_differences(levels)}. Label the structures again at one level, or keep one dataset for '
+                'each level (one head of a model each)'
+            )
         seen: dict[str, str] = {}
         for row in rows:
             if row.split not in SPLITS:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from aiida import orm
 
 from aiida_traincraft.data.frame import FrameMixin, finite
+from aiida_traincraft.data.reading import QUERY_CHUNK
 from aiida_traincraft.science.structure import Structure
 
 SHAPES: dict[str, tuple[int, ...]] = {'stress': (6,), 'dipole': (3,), 'polarizability': (3, 3)}
@@ -64,6 +66,7 @@ class LabelData(FrameMixin, orm.Data):
             'max_force': finite(np.linalg.norm(properties['forces'], axis=1).max()),
             'pressure': None if stress is None else finite(-np.mean(np.asarray(stress)[:3])),
             'properties': sorted(properties),
+            'kpoints': structure.provenance.get('kpoints'),
         }
 
     @property
@@ -100,6 +103,47 @@ class LabelData(FrameMixin, orm.Data):
     def __str__(self) -> str:
         per_atom = self.base.attributes.get('energy_per_atom')
         return f'label {self.formula}: {per_atom:.4f} eV/atom, max force {self.max_force:.3f} eV/Å'
+
+
+def find_label(fingerprints: Sequence[str], level: str) -> dict[str, str]:
+    """Newest stored label of each structure at one level of theory.
+
+    Parameters
+    ----------
+    fingerprints
+        Content fingerprints of structures.
+    level
+        Hash of the level of theory.
+
+    Returns
+    -------
+    dict
+        UUID of the label by fingerprint; structures without one are left out.
+
+    Notes
+    -----
+    A label counts whatever became of the process that made it: each was judged by itself before it was stored, and a
+    job that failed later, or was killed, does not make it worse. A label that no process made does not count: nothing
+    says where its numbers come from. The limits that a campaign sets (largest force, pressure) are no part of a level:
+    the caller holds what is found against its own.
+    """
+    found: dict[str, str] = {}
+    for start in range(0, len(fingerprints), QUERY_CHUNK):
+        query = orm.QueryBuilder().append(orm.CalculationNode, tag='process')
+        query.append(
+            LabelData,
+            with_incoming='process',
+            filters={
+                'attributes.level_of_theory': level,
+                'attributes.structure': {'in': list(fingerprints[start : start + QUERY_CHUNK])},
+            },
+            project=['attributes.structure', 'uuid'],
+            tag='label',
+        )
+        # The newest comes last and stays.
+        query.order_by({'label': 'id'})
+        found |= dict(query.iterall())
+    return found
 
 
 def _fingerprint(structure: str, level: str, properties: dict[str, Any]) -> str:

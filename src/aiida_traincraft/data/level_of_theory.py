@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida import orm
 
 from aiida_traincraft.data.frame import ContentCaching
+
+SHORT_HASH = 8
+SHORT_VALUE = 60
+MOST_DIFFERENCES = 10
 
 
 class LevelOfTheoryData(orm.Data):
@@ -53,3 +58,52 @@ class LevelOfTheoryData(orm.Data):
 def level_hash(content: dict[str, Any]) -> str:
     """SHA-1 over the sorted JSON of a level of theory."""
     return hashlib.sha1(json.dumps(content, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+
+
+def describe_differences(hashes: Iterable[str]) -> str:
+    """Say in what some levels of theory differ: the keys of their content whose values are not the same everywhere.
+
+    Parameters
+    ----------
+    hashes
+        Hashes of two or more levels.
+
+    Returns
+    -------
+    str
+        Such as ``"ecutwfc is 30.0 (level 1f0c2a9b) and 40.0 (level 77aa01de)"``, joined by semicolons; the hashes alone
+        if not all of the levels are in the database, or no difference can be seen.
+    """
+    names = sorted(set(hashes))
+    query = orm.QueryBuilder().append(
+        LevelOfTheoryData, filters={'label': {'in': names}}, project=['label', 'attributes.content']
+    )
+    contents = {name: dict(_flat(content)) for name, content in query.iterall()}
+    if len(contents) < len(names):
+        return ', '.join(names)
+    keys = dict.fromkeys(key for name in names for key in contents[name])
+    parts = []
+    for key in keys:
+        places: dict[str, list[str]] = {}
+        for name in names:
+            value = json.dumps(contents[name][key], sort_keys=True) if key in contents[name] else 'absent'
+            places.setdefault(value, []).append(name[:SHORT_HASH])
+        if len(places) > 1:
+            values = [f'{_short(value)} (level {", ".join(where)})' for value, where in places.items()]
+            parts.append(f'{key} is {" and ".join(values)}')
+    more = len(parts) - MOST_DIFFERENCES
+    # Numbers that differ in their last digits only are rounded when they are stored: then no key differs.
+    return '; '.join(parts[:MOST_DIFFERENCES] + ([f'and {more} more'] if more > 0 else [])) or ', '.join(names)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]:
+    """Items of nested tables, with dotted keys."""
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f'{prefix}{key}.')
+        else:
+            yield f'{prefix}{key}', value
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHORT_VALUE else f'{text[:SHORT_VALUE]}…'

@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.ledger import STATUSES, LedgerData
 from aiida_traincraft.provenance.queries import cycle_of
 
 STAGES = {
@@ -68,7 +68,7 @@ def job_counts(campaign: orm.WorkChainNode) -> tuple[int, int]:
 
 def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
     """Counts and reasons of failure over the labelled batches of the cycles before ``upto`` (all without it)."""
-    counts = {'total': 0, 'labelled': 0, 'failed': 0}
+    counts = dict.fromkeys(('total', 'labelled', *STATUSES), 0)
     reasons: dict[str, int] = {}
     for key, child in children(campaign).items():
         if not key.startswith('label_') or (upto is not None and cycle_of(key) >= upto):

@@ -16,6 +16,7 @@ from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.reading import QUERY_CHUNK
 from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.provenance.dft import describe_calculation
 
 # Links to the members of a manifest end in a number of six digits behind two underscores; they are shown folded.
 MEMBERS, MEMBER_DIGITS = '__', 6
@@ -122,6 +123,7 @@ def origins(node: orm.Data) -> dict[str, list[str]]:
     systems = Counter(orm.QueryBuilder().append(LabelData, filters=above, project='attributes.system').all(flat=True))
     made = label_processes(node)
     facts = {
+        'calculation': describe_calculation(node) if isinstance(node, LabelData) else [],
         'config': [describe(item) for item in found(orm.Dict) if _is_campaign(item.get_dict())],
         'codes': [describe(item) for item in found(orm.InstalledCode, orm.PortableCode, orm.ContainerizedCode)],
         'levels of theory': [describe(item) for item in found(LevelOfTheoryData)],

@@ -30,7 +30,9 @@ FUNCTIONALS = {
     ('SLA', 'PW', 'RPB', 'PBC'): 'REVPBE',
     ('SLA', 'PW', 'GGX', 'GGC'): 'PW91',
     ('LDA',): 'PZ',
+    ('SLA', 'PW', 'REVX', 'PBC'): 'REVPBE',
     ('B88', 'P86'): 'BP',
+    ('SLA', 'PW', 'B88', 'P86'): 'BP',
     ('SLA', 'LYP', 'B88', 'BLYP'): 'BLYP',
 }
 REASONS = {
@@ -127,7 +129,12 @@ def refusal(
         or _converged(parameters, limits)
         or _right_input(parameters, limits)
         or _bands_suffice(parameters, bands)
-        or _sane(np.asarray(forces), stress, limits)
+        or too_large(
+            float(np.linalg.norm(np.asarray(forces), axis=1).max()),
+            float(np.trace(np.asarray(stress)) / 3) if limits.periodic else None,
+            limits.max_force,
+            limits.max_pressure,
+        )
     )
 
 
@@ -143,9 +150,12 @@ def _complete(
     if not all(np.isfinite(value).all() for value in values):
         return Refusal('numbers not finite', 'energy, forces or stress hold NaN, infinity or an overflow (***)')
     for key, unit in UNITS.items():
-        if (limits.periodic or key != 'stress_units') and parameters.get(key) != unit:
-            # Numbers too large for their column are not recognised, and no unit is reported.
-            return Refusal('atoms too close', f'{key} is {parameters.get(key)!r}: numbers overflow their columns')
+        given = parameters.get(key)
+        if given is None and key == 'forces_units':
+            # Forces too large for their column are not recognised in the output, and no unit is reported.
+            return Refusal('atoms too close', 'the forces overflow their columns')
+        if given != unit and (limits.periodic or key != 'stress_units'):
+            return Refusal('unexpected units', f'{key} is {given!r} instead of {unit!r}')
     return None
 
 
@@ -153,7 +163,7 @@ def _converged(parameters: Mapping[str, Any], limits: Limits) -> Refusal | None:
     scf = parameters.get('convergence_info', {}).get('scf_conv', {})
     # pw.x 6.7 says "converged" also where convergence was switched off; its estimated error (Ha) does not lie.
     error = 2 * scf['scf_error'] if 'scf_error' in scf else float('inf')
-    if not scf.get('convergence_achieved') or error > limits.conv_thr:
+    if not scf.get('convergence_achieved') or not error <= limits.conv_thr:
         return Refusal('SCF not converged', f'estimated error {error:.1e} Ry, threshold {limits.conv_thr:.1e} Ry')
     return None
 
@@ -187,14 +197,14 @@ def _bands_suffice(parameters: Mapping[str, Any], bands: tuple[npt.ArrayLike, np
     return None
 
 
-def _sane(forces: npt.NDArray[np.float64], stress: npt.ArrayLike | None, limits: Limits) -> Refusal | None:
-    largest = float(np.linalg.norm(forces, axis=1).max())
-    if largest > limits.max_force:
-        return Refusal('force too large', f'{largest:.1f} eV/Å, allowed {limits.max_force:g} eV/Å')
-    if limits.periodic:
-        pressure = float(np.trace(np.asarray(stress)) / 3)
-        if abs(pressure) > limits.max_pressure:
-            return Refusal('pressure too large', f'{pressure:.1f} GPa, allowed {limits.max_pressure:g} GPa')
+def too_large(
+    max_force: float, pressure: float | None, force_allowed: float, pressure_allowed: float
+) -> Refusal | None:
+    """Refuse a label by its largest force (eV/Å) or its pressure (GPa): atoms that all but overlap end well too."""
+    if max_force > force_allowed:
+        return Refusal('force too large', f'{max_force:.1f} eV/Å, allowed {force_allowed:g} eV/Å')
+    if pressure is not None and abs(pressure) > pressure_allowed:
+        return Refusal('pressure too large', f'{pressure:.1f} GPa, allowed {pressure_allowed:g} GPa')
     return None
 
 
@@ -251,5 +261,5 @@ def error_message(crash: str, stdout: str) -> str:
         found = re.search(r'%%%+\s*\n(.*?)\n\s*%%%+', text, re.S)
         if found:
             return ' '.join(found.group(1).split())
-    lines = [line.strip() for line in stdout.splitlines() if line.strip()]
+    lines = [line.strip() for line in stdout.splitlines() if any(letter.isalpha() for letter in line)]
     return lines[-1][:200] if lines else ''

@@ -20,7 +20,7 @@ from typing import Any
 
 TASK_FILE = 'task.json'
 RESULT_FILE = 'result.json'
-_VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch')
+_VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch', 'tblite')
 
 
 class TaskError(Exception):

@@ -13,10 +13,13 @@ from aiida_traincraft.data.potential import PacePotentialData
 from aiida_traincraft.science.calculators import check_elements
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
+from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.geometry import build_geometry
+from aiida_traincraft.science.sampling import needs_calculator
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.interpreters import check_interpreters
+from aiida_traincraft.workchains.label import labeller_of
 
 
 def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> ProcessBuilder:
@@ -28,11 +31,16 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
     codes, issues = _codes(config)
     issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
+    issues += check_sampling(config)
     issues += found + _check_initial(config, elements)
+    labeller = labeller_of(config.labelling.type)
+    if elements:
+        issues += labeller.check_section(config.labelling, elements, codes)
     if issues:
         raise ConfigError(issues, config.run.name)
 
     content = config.model_dump(mode='json')
+    content['labelling'] = labeller.complete_section(config.labelling, elements).model_dump(mode='json')
     files: dict[str, orm.SinglefileData] = {}
     for system in (*content['systems'], *content['test_set']['systems']):
         source = system['geometry']['source']
@@ -101,8 +109,7 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
     """Build every geometry once and compare its elements with the teacher's; return the elements and what is wrong."""
     issues: list[ConfigIssue] = []
     workspace = Workspace(folder)
-    places = [(f'systems[{i}]', system) for i, system in enumerate(config.systems)]
-    places += [(f'test_set.systems[{i}]', system) for i, system in enumerate(config.test_set.systems)]
+    places = _all_systems(config)
     trained: set[str] = set()
     tested: set[str] = set()
     for path, system in places:
@@ -125,3 +132,24 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
         names = ', '.join(sorted(tested - trained))
         issues.append(ConfigIssue('test_set', f'elements that no system trains: {names}'))
     return trained | tested, issues
+
+
+def check_sampling(config: CampaignConfig) -> list[ConfigIssue]:
+    """Check that the first structures can be drawn: before there is a potential, forces are the teacher's."""
+    if getattr(config.labelling, 'calculator', None) is not None:
+        return []
+    return [
+        ConfigIssue(
+            f'{path}.sampling',
+            f'"{system.sampling.type}" needs forces before there is a potential, and labelling by '
+            f'"{config.labelling.type}" gives none cheaply: use "rattle" (for the test set too)',
+        )
+        for path, system in _all_systems(config)
+        if needs_calculator(system.sampling)
+    ]
+
+
+def _all_systems(config: CampaignConfig) -> list[tuple[str, SystemConfig]]:
+    """Systems to train on and to test on, each with its place in the config."""
+    places = [(f'systems[{i}]', system) for i, system in enumerate(config.systems)]
+    return places + [(f'test_set.systems[{i}]', system) for i, system in enumerate(config.test_set.systems)]

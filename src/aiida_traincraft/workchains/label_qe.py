@@ -11,11 +11,12 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, if_, while_
 from aiida.plugins import CalculationFactory
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
+from ase.units import GPa
 
 from aiida_traincraft.calculations.make_label import collect_labels, make_label, make_labels
 from aiida_traincraft.calculations.pw_inputs import structure_parameters
 from aiida_traincraft.calculations.pw_version import PwVersionCalculation
-from aiida_traincraft.data.label import find_label
+from aiida_traincraft.data.label import LabelData, find_label
 from aiida_traincraft.data.ledger import LedgerRow
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
@@ -24,7 +25,7 @@ from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.labelling import LabellingConfig
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.quantumespresso import Refusal, too_close
+from aiida_traincraft.science.quantumespresso import Refusal, too_close, too_large
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.isolated_atom import IsolatedAtomWorkChain
 from aiida_traincraft.workchains.label import Labeller, define_label_ports
@@ -117,17 +118,20 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         try:
             section = resolve(QuantumEspressoLabelling.model_validate(self.section('labelling')), elements)
             find_pseudos(find_family(section.pseudo_family), elements)
+            level = LevelOfTheoryData.get_or_create(level_content(section, version.value))
         except ValueError as error:
             return self.exit_codes.ERROR_BAD_INPUT.format(reason=error)
-        level = LevelOfTheoryData.get_or_create(level_content(section, version.value))
         self.ctx.version, self.ctx.level = version.uuid, level.uuid
         self.ctx.section = section.model_dump(mode='json')
         known = find_label(fingerprints, level.hash)
+        excessive = _excessive(known, section)
         self.ctx.rows = {}
         queue: list[tuple[str, list[int]]] = []
         batch: list[int] = []
         for index, structure in enumerate(structures):
-            if fingerprints[index] in known:
+            if (refused := excessive.get(fingerprints[index])) is not None:
+                self._row(index, 'failed', refused, tries=0)
+            elif fingerprints[index] in known:
                 self._row(index, 'reused', label=known[fingerprints[index]], tries=0)
             elif (refused := _unfit(structure, section)) is not None:
                 self._row(index, 'failed', refused, tries=0)
@@ -249,9 +253,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
                 self.ctx.tries[str(index)] = 1
                 self.ctx.queue.append([SINGLE, [index]])
         if len(labels) < len(indices):
-            self.report(
-                f'{len(indices) - len(labels)} structures of batch <{node.pk}> are calculated alone'
-            )
+            self.report(f'{len(indices) - len(labels)} structures of batch <{node.pk}> are calculated alone')
 
     def _collect_single(self, node: orm.WorkChainNode, indices: list[int]) -> None:
         (index,) = indices
@@ -319,6 +321,24 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
 
 def _is_atom(structure: Structure) -> bool:
     return len(structure) == 1 and not structure.atoms.pbc.any()
+
+
+def _excessive(known: dict[str, str], section: QuantumEspressoLabelling) -> dict[str, Refusal]:
+    """Labels found, by the structure's fingerprint, that another campaign took and that this one would refuse."""
+    by_uuid = {uuid: fingerprint for fingerprint, uuid in known.items()}
+    query = orm.QueryBuilder().append(
+        LabelData,
+        filters={'uuid': {'in': list(by_uuid) or ['-']}},
+        project=['uuid', 'attributes.max_force', 'attributes.pressure'],
+    )
+    found = {}
+    for uuid, force, pressure in query.iterall():
+        refused = too_large(
+            force, None if pressure is None else pressure / GPa, section.max_force, section.max_pressure
+        )
+        if refused is not None:
+            found[by_uuid[uuid]] = refused
+    return found
 
 
 def _unfit(structure: Structure, section: QuantumEspressoLabelling) -> Refusal | None:

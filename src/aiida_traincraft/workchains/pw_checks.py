@@ -30,9 +30,12 @@ def check_labelling(
             resolve(section, elements)
         except ValueError as error:
             issues.append(ConfigIssue('labelling.ecutwfc', str(error)))
-    unknown = sorted(set(section.magnetic_moments) - set(elements))
-    if unknown:
-        issues.append(ConfigIssue('labelling.magnetic_moments', f'no system has {", ".join(unknown)}'))
+    for element, moment in section.magnetic_moments.items():
+        where = f'labelling.magnetic_moments.{element}'
+        if element not in elements:
+            issues.append(ConfigIssue(where, f'no system has {element}'))
+        elif element in pseudos and abs(moment) > pseudos[element].z_valence:
+            issues.append(ConfigIssue(where, f'{moment:g} is more than its {pseudos[element].z_valence} electrons'))
     if pw is not None:
         issues += _check_code(pw)
     return issues

@@ -26,8 +26,11 @@ TAKEN = {
         'starting_magnetization': 'use the key "magnetic_moments"',
         'tot_magnetization': 'use the key "magnetic_moments"',
         'nbnd': 'pw.x takes enough bands, and too few are found out',
+        'tot_charge': 'labels are of neutral cells',
     }
-    | dict.fromkeys(('ibrav', 'nat', 'ntyp', 'celldm', 'a', 'b', 'c'), 'follows from the structure'),
+    | dict.fromkeys(
+        ('ibrav', 'nat', 'ntyp', 'celldm', 'a', 'b', 'c', 'cosab', 'cosac', 'cosbc'), 'follows from the structure'
+    ),
     'ELECTRONS': {
         'scf_must_converge': 'an unconverged calculation is no label',
         'conv_thr': 'use the key "conv_thr_per_atom"',
@@ -105,8 +108,8 @@ class QuantumEspressoLabelling(LabellingConfig):
             raise ValueError('"degauss" has no meaning with smearing = "none"')
         if self.smearing == 'none' and self.spin == 'collinear':
             raise ValueError('spin = "collinear" needs a smearing: fixed occupations would fix the magnetisation too')
-        if (self.spin == 'collinear') != bool(self.magnetic_moments):
-            raise ValueError('spin = "collinear" and "magnetic_moments" go together')
-        if self.batch_size == 1 and self.concurrent > 1:
-            raise ValueError('"concurrent" is for batches: set "batch_size" too')
+        if (self.spin == 'collinear') != any(self.magnetic_moments.values()):
+            raise ValueError('spin = "collinear" and "magnetic_moments", one of them not zero, go together')
+        if self.concurrent > self.batch_size:
+            raise ValueError(f'"concurrent" ({self.concurrent}) is larger than "batch_size" ({self.batch_size})')
         return self

@@ -52,6 +52,17 @@ class SamplingRun:
     """Largest uncertainty of an atom seen, kept or not."""
 
 
+def needs_calculator(config: PluginConfig) -> bool:
+    """Whether a sampler needs energies and forces.
+
+    Parameters
+    ----------
+    config
+        Its class may carry ``needs_calculator: ClassVar[bool]``; without, it needs none.
+    """
+    return bool(getattr(type(config), 'needs_calculator', False))
+
+
 def sample(
     structure: Structure,
     calculator: Any,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ DISTANCE_INTERVAL = 10
 class MdConfig(PluginConfig):
     """Langevin dynamics at constant volume (BAOAB splitting)."""
 
+    needs_calculator: ClassVar[bool] = True
     type: Literal['md'] = 'md'
     temperature: float | None = Field(default=None, gt=0)
     """Temperature (K)."""

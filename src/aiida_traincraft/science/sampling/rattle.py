@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -22,6 +22,7 @@ MAX_TRIES = 100
 class RattleConfig(PluginConfig):
     """Independent random displacements and strains of the start."""
 
+    needs_calculator: ClassVar[bool] = False
     type: Literal['rattle'] = 'rattle'
     n: int = Field(default=10, ge=1)
     """Frames."""

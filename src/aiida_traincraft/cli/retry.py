@@ -1,0 +1,111 @@
+"""``traincraft retry-failed``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import click
+
+POLL_SECONDS = 2.0
+
+
+@click.command(name='retry-failed')
+@click.argument('campaign')
+@click.option(
+    '--with',
+    'file',
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='Campaign file whose sections [labelling] and [codes] hold instead: more time, another code, ....',
+)
+@click.option('--in-process', is_flag=True, help='Run without the daemon, for debugging.')
+@click.option('--detach', is_flag=True, help='Submit and return.')
+@click.pass_obj
+def retry_failed(profile: str | None, campaign: str, file: Path | None, in_process: bool, detach: bool) -> None:
+    """Label what failed in a campaign (name, PK or UUID) once more, and nothing else.
+
+    The labels are found when the campaign is run again: "traincraft run FILE" calculates only what has no label.
+    """
+    from aiida import orm
+    from aiida.engine import run_get_node, submit
+
+    from aiida_traincraft.calculations.failed_structures import failed_structures
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.provenance.retries import failed_rows, ledgers
+    from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+    from aiida_traincraft.workchains.label import LabelWorkChain
+
+    profiles.load(profile)
+    node = load_campaign_node(campaign)
+    if not node.is_terminated:
+        raise click.ClickException(
+            f'campaign {node.label!r} <{node.pk}> is still running; wait for it, or end it with '
+            f'"verdi process kill {node.pk}"'
+        )
+    if not failed_rows(node):
+        click.echo('nothing failed')
+        return
+    inputs = ActiveLearningWorkChain.get_builder_from_config(file) if file is not None else node.inputs
+    config = inputs['config'].get_dict()
+    # However many fail again: each is told, and none is skipped for the others' sake.
+    config['labelling']['max_failed_fraction'] = 1.0
+    left = failed_structures(**{f'ledger_{i:04d}': ledger for i, ledger in enumerate(ledgers(node))})
+    click.echo(f'{len(left)} structures are labelled once more')
+    builder = LabelWorkChain.get_builder()
+    builder.config, builder.structures = orm.Dict(config), left
+    builder.codes = dict(inputs['codes'])
+    builder.plugins = dict(inputs['plugins']) if 'plugins' in inputs else {}
+    builder.metadata.label = f'retry of {node.label}'
+    if in_process:
+        _, retry = run_get_node(builder)
+    else:
+        profiles.ensure_daemon()
+        retry = submit(builder)
+        click.echo(f'submitted: PK {retry.pk}, UUID {retry.uuid}')
+        if detach:
+            click.echo(f'follow it with: verdi process status {retry.pk}')
+            return
+        if not _wait(retry.pk):
+            return
+    sys.exit(_report(retry.pk))
+
+
+def _wait(pk: int) -> bool:
+    """Show progress until a labelling ends; False if the user, or a dead daemon, ended it before."""
+    from aiida import orm
+    from rich.console import Console
+
+    from aiida_traincraft.cli.profile import is_alive
+    from aiida_traincraft.provenance.campaign import job_counts
+
+    console, start = Console(), time.monotonic()
+    try:
+        with console.status('starting') as spinner:
+            while not (node := orm.load_node(pk)).is_terminated:
+                running, done = job_counts(node)
+                spinner.update(f'jobs {done} done, {running} running [{time.monotonic() - start:.0f} s]')
+                if not is_alive():
+                    console.print('the daemon is not running; start it with: verdi daemon start', highlight=False)
+                    return False
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        console.print(f'\nit goes on; look at it with: verdi process status {pk}', highlight=False)
+        return False
+    return True
+
+
+def _report(pk: int) -> int:
+    from aiida import orm
+
+    node = orm.load_node(pk)
+    if 'ledger' not in node.outputs:
+        click.echo(f'the labelling failed: {node.exit_message or node.exception or node.process_state.value}', err=True)
+        return 1
+    ledger = node.outputs.ledger
+    click.echo(f'{ledger.counts["labelled"]} of {ledger.counts["total"]} labelled now')
+    for reason, number in ledger.reasons.items():
+        click.echo(f'{number} failed again: {reason}')
+    click.echo('"traincraft run FILE" goes on from here: labels that exist are not calculated again')
+    return 0 if not ledger.counts['failed'] else 1

@@ -1,0 +1,48 @@
+"""Labels of a campaign that were tried again after it had ended."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_traincraft.calculations.failed_structures import failed_structures, unlabelled
+from aiida_traincraft.data.ledger import LedgerData, LedgerRow
+from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.workchains.label import LabelWorkChain
+
+
+def ledgers(campaign: orm.WorkChainNode) -> list[LedgerData]:
+    """Ledgers of a campaign's labellings, then of its retries, in the order in which they were made."""
+    links = campaign.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    own = [link.node for link in links if link.link_label.startswith('label_')]
+    members = sorted([*own, *retries(campaign)], key=lambda node: int(node.pk))
+    return [node.outputs.ledger for node in members if 'ledger' in node.outputs]
+
+
+def retries(campaign: orm.WorkChainNode) -> list[orm.WorkChainNode]:
+    """Labellings of what had failed in a campaign, oldest first."""
+    query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': campaign.pk}, tag='campaign', project=[])
+    query.append(
+        LabelWorkChain,
+        with_incoming='campaign',
+        edge_filters={'type': LinkType.CALL_WORK.value},
+        tag='labelling',
+        project=[],
+    )
+    query.append(LedgerData, with_incoming='labelling', tag='ledger', project=[])
+    query.append(
+        orm.CalcFunctionNode,
+        with_incoming='ledger',
+        filters={'attributes.process_label': failed_structures.__name__},
+        tag='left',
+        project=[],
+    )
+    query.append(ManifestData, with_incoming='left', tag='manifest', project=[])
+    query.append(LabelWorkChain, with_incoming='manifest', tag='retry', project='*')
+    found = {int(node.pk): node for node in query.all(flat=True)}
+    return [found[pk] for pk in sorted(found)]
+
+
+def failed_rows(campaign: orm.WorkChainNode, reason: str | None = None) -> list[LedgerRow]:
+    """Ledger rows of the structures that have no label to this day, optionally of one reason."""
+    return [row for row in unlabelled(ledgers(campaign)) if reason is None or row.reason == reason]

@@ -1,0 +1,74 @@
+"""Calculator ``tblite``: extended tight binding, a teacher for molecules that costs milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from ase.data import chemical_symbols
+from pydantic import Field
+
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+
+HEAVIEST = 86
+
+
+class TbliteConfig(PluginConfig):
+    """Extended tight binding (xTB) by tblite, for H to Rn.
+
+    Only the Gamma point is sampled: the energy per atom of one crystal depends on the size of its cell (Si: 1 eV/atom
+    between 8 and 32 atoms). For molecules, clusters, and liquids in cells of one size; not for crystals.
+    """
+
+    elements: ClassVar[frozenset[str] | None] = frozenset(chemical_symbols[1 : HEAVIEST + 1])
+    type: Literal['tblite'] = 'tblite'
+    method: Literal['GFN1-xTB', 'GFN2-xTB'] = 'GFN2-xTB'
+    """Hamiltonian; energies of the two do not compare."""
+    charge: int = 0
+    """Total charge (e) of every structure, isolated atoms included."""
+    electronic_temperature: float = Field(default=300.0, gt=0)
+    """Temperature of the electrons (K); the energy is the free energy that the forces derive from."""
+    max_iterations: int = Field(default=250, ge=1)
+    """Steps of the self-consistency; a structure that needs more gets no label."""
+    accuracy: float = Field(default=1.0, gt=0)
+    """Factor on tblite's thresholds (no unit): 0.01 is a hundred times tighter."""
+
+
+@register('calculator', 'tblite', TbliteConfig)
+def make_tblite(config: TbliteConfig) -> Any:
+    """Extended tight binding (xTB) for molecules, clusters and liquids; Gamma point only.
+
+    Every calculation starts from scratch, so that a label does not depend on what was calculated before. Unpaired
+    electrons follow from a structure's initial magnetic moments, as few as possible without. The dipole (e·Å) is given
+    without periodicity only; that of an ion refers to the origin of the coordinates. The calculator refuses
+    (``ValueError``) a structure that is periodic in some directions only: tblite would take it as periodic in all.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If tblite is not installed.
+    """
+    from tblite.ase import TBLite
+
+    class IndependentTBLite(TBLite):
+        def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = ()) -> None:
+            if atoms.pbc.any() and not atoms.pbc.all():
+                raise ValueError(
+                    f'tblite cannot do pbc {atoms.pbc.tolist()}: make the cell periodic in all directions or in none'
+                )
+            # ASE itself no longer resets a calculator between two structures.
+            self.reset()
+            super().calculate(atoms, properties, system_changes)
+            if atoms.pbc.any():
+                # The dipole of a periodic cell changes with the choice of the origin.
+                del self.results['dipole']
+
+    return IndependentTBLite(
+        method=config.method,
+        charge=config.charge,
+        electronic_temperature=config.electronic_temperature,
+        max_iterations=config.max_iterations,
+        accuracy=config.accuracy,
+        cache_api=False,
+        verbosity=0,
+    )
