@@ -14,6 +14,7 @@ from aiida_traincraft import __version__
 from aiida_traincraft.cli.doctor import doctor
 from aiida_traincraft.cli.inspect import plugins, status, why
 from aiida_traincraft.cli.pseudos import pseudos
+from aiida_traincraft.cli.retry import retry_failed
 from aiida_traincraft.cli.run import resume, run, watch
 from aiida_traincraft.cli.setup import setup
 
@@ -42,5 +43,5 @@ def main(ctx: click.Context, profile: str | None) -> None:
         os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
 
 
-for command in (setup, doctor, pseudos, run, watch, resume, status, why, plugins):
+for command in (setup, doctor, pseudos, run, watch, resume, retry_failed, status, why, plugins):
     main.add_command(command)

@@ -17,7 +17,7 @@ from ase.units import GPa
 
 UNITS = {'energy_units': 'eV', 'forces_units': 'ev / angstrom', 'stress_units': 'GPascal'}
 EMPTY = 5e-3
-"""Occupation (electrons per band and spin) below which the highest band counts as empty."""
+"""Occupation (electrons; of both spins where they share a band) below which a band counts as empty."""
 SMALLEST_GAP = 0.05
 """Band gap (eV) below which fixed occupations are no description of a structure."""
 FUNCTIONALS = {

@@ -36,6 +36,7 @@ from aiida_traincraft.workchains.pw_setup import (
     find_family,
     find_pseudos,
     level_content,
+    n_processes,
     per_atom_thresholds,
     pw_base_inputs,
     resolve,
@@ -98,7 +99,8 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
 
     def ask_version(self) -> ToContext:
         """Ask."""
-        options = self.job_options('pw') | {'withmpi': False}
+        options = self.job_options('pw')
+        options |= {'withmpi': n_processes(options) > 1}
         inputs = {'code': self.inputs.codes['pw'], 'metadata': {'options': options}}
         return ToContext(asked=self.submit_once('version', PwVersionCalculation, inputs))
 

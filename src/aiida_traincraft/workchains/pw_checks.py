@@ -38,6 +38,8 @@ def check_labelling(
             issues.append(ConfigIssue(where, f'{moment:g} is more than its {pseudos[element].z_valence} electrons'))
     if pw is not None:
         issues += _check_code(pw)
+        if section.batch_size > 1 and not isinstance(pw, orm.InstalledCode):
+            issues.append(ConfigIssue('labelling.batch_size', f'{pw.full_label} is no installed code: set it to 1'))
     return issues
 
 
@@ -84,8 +86,7 @@ def _check_code(code: orm.AbstractCode) -> list[ConfigIssue]:
     try:
         code.validate_filepath_executable()
     except exceptions.ValidationError as error:
-        return [ConfigIssue(path, f'{code.full_label} cannot be used: {error}')]
-    except Exception as error:
-        # Whatever a transport raises: the computer does not answer.
-        return [ConfigIssue(path, f'computer {computer.label!r} cannot be reached: {type(error).__name__}: {error}')]
+        # Whatever a transport raised: the computer does not answer.
+        cause = f' ({type(error.__cause__).__name__}: {error.__cause__})' if error.__cause__ else ''
+        return [ConfigIssue(path, f'{code.full_label} cannot be used: {error}{cause}')]
     return []
