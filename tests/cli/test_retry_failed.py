@@ -59,7 +59,7 @@ def test_a_campaign_that_still_runs(refused, aiida_profile):
     output = refused('retry-failed', 'running')
     assert f"campaign 'running' <{node.pk}> is still running" in output
     assert f'verdi process kill {node.pk}' in output
-    # Not a campaign that later tests should find.
+    # Later tests find no campaign that runs.
     node.set_process_state(ProcessState.KILLED)
 
 

@@ -15,18 +15,18 @@ pytestmark = pytest.mark.slow
 
 DISPLACEMENT = 0.01
 """Å."""
-STRAIN = 0.004
-COMPONENTS = ((0, 0), (0, 2), (1, 1))
+STRAIN = 0.005
+COMPONENTS = ((0, 0), (1, 2))
 """Atom and direction of the forces that are compared."""
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-SHEAR = np.array([[0.02, 0.015, -0.01], [0.0, -0.015, 0.03], [0.0, 0.0, 0.01]])
+SHEAR = np.array([[0.01, 0.008, -0.005], [0.0, -0.008, 0.015], [0.0, 0.0, 0.005]])
 # Fixed, since a mesh of points in real space that follows the cell would put steps into the energy.
-GRIDS = {'Si2': (36, 36, 36), 'Al2': (45, 25, 25)}
+GRIDS = {'Si2': (40, 40, 40), 'Al2': (60, 30, 30)}
 ATOMS = {'Si2': bulk('Si', 'diamond', a=5.43), 'Al2': bulk('Al', 'fcc', a=4.05).repeat((2, 1, 1))}
-# Few k-points: the derivatives are as exact, and cells as distorted as these keep a gap at the Gamma point.
+# Few k-points: silicon keeps its gap at the Gamma point, and a wide smearing makes up for them in aluminium.
 KEYS = {
-    'Si2': {'smearing': 'none', 'kpoints_distance': 2.5, 'ecutwfc': 45.0, 'ecutrho': 180.0},
-    'Al2': {'smearing': 'cold', 'degauss': 0.02, 'kpoints_distance': 1.45, 'ecutwfc': 30.0, 'ecutrho': 120.0},
+    'Si2': {'smearing': 'none', 'kpoints_distance': 2.5, 'ecutwfc': 60.0, 'ecutrho': 240.0},
+    'Al2': {'smearing': 'cold', 'degauss': 0.06, 'kpoints_distance': 1.1, 'ecutwfc': 45.0, 'ecutrho': 180.0},
 }
 
 
@@ -49,7 +49,7 @@ def strained(atoms: Atoms, row: int, column: int, step: float) -> Atoms:
 def test_forces_and_stress_are_derivatives_of_the_energy(label_by_pw, pw_code, case):
     atoms = ATOMS[case].copy()
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + SHEAR), scale_atoms=True)
-    atoms.rattle(0.08, seed=3)
+    atoms.rattle(0.04, seed=3)
     frames = [atoms]
     frames += [displaced(atoms, *place, sign * DISPLACEMENT) for place in COMPONENTS for sign in (1, -1)]
     frames += [strained(atoms, *place, sign * STRAIN) for place in VOIGT for sign in (1, -1)]
@@ -71,11 +71,9 @@ def test_forces_and_stress_are_derivatives_of_the_energy(label_by_pw, pw_code, c
 
     forces = -differences[: len(COMPONENTS)] / (2 * DISPLACEMENT)
     found = np.array([properties['forces'][atom, axis] for atom, axis in COMPONENTS])
-    print(case, 'forces', forces, found)
     stress = differences[len(COMPONENTS) :] / (2 * STRAIN * atoms.get_volume())
-    print(case, 'stress', stress / GPa, properties['stress'] / GPa)
     # Large enough to tell signs and components from one another.
     assert np.abs(found).max() > 0.1
     assert np.ptp(properties['stress'] / GPa) > 2.0
-    np.testing.assert_allclose(found, forces, atol=1e-3)
     np.testing.assert_allclose(properties['stress'] / GPa, stress / GPa, atol=0.1)
+    np.testing.assert_allclose(found, forces, atol=1e-3)

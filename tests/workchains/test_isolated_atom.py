@@ -46,7 +46,9 @@ def recipes(node: orm.WorkChainNode, element: str) -> dict[str, orm.WorkChainNod
 def label_of(node: orm.WorkChainNode, element: str) -> tuple[Structure, float]:
     """Labelled atom and its magnetic moment (Bohr magnetons)."""
     (label,) = [
-        label for label in map(orm.load_node, node.outputs.manifest.uuids) if label.get_structure().elements == [element]
+        label
+        for label in map(orm.load_node, node.outputs.manifest.uuids)
+        if label.get_structure().elements == [element]
     ]
     frame = label.get_structure()
     return frame, frame.provenance['total_magnetization']

@@ -30,8 +30,10 @@ def make_family(aiida_profile, tmp_path_factory) -> Callable[..., PseudoPotentia
         cls = PseudoPotentialFamily if cutoffs is None else CutoffsPseudoPotentialFamily
         family = cls.create_from_folder(folder, label, pseudo_type=UpfData)
         if cutoffs:
-            numbers = {element: {'cutoff_wfc': 10.0 * VALENCE[element], 'cutoff_rho': 80.0 * VALENCE[element]}
-                       for element in cutoffs}
+            numbers = {
+                element: {'cutoff_wfc': 10.0 * VALENCE[element], 'cutoff_rho': 80.0 * VALENCE[element]}
+                for element in cutoffs
+            }
             family.set_cutoffs(numbers, 'normal', unit='Ry')
         return family
 
@@ -155,9 +157,7 @@ def test_a_computer_that_is_not_configured(issues, aiida_profile):
     computer = orm.Computer('cluster', 'cluster.example', '', 'core.ssh', 'core.slurm', '/scratch').store()
     issue = only(issues(pw=orm.InstalledCode(computer, '/opt/pw.x', label='pw')))
     assert issue.path == 'codes.pw.code'
-    assert issue.message == (
-        "computer 'cluster' is not configured: verdi computer configure core.ssh cluster"
-    )
+    assert issue.message == ("computer 'cluster' is not configured: verdi computer configure core.ssh cluster")
 
 
 def test_a_computer_that_does_not_answer(issues, aiida_profile):

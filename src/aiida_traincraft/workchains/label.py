@@ -90,10 +90,12 @@ class LabelWorkChain(TraincraftWorkChain):
         self.out('ledger', ledger)
         self.out('manifest', self.ctx.labeller.outputs.manifest)
         counts, limit = ledger.counts, self.section('labelling')['max_failed_fraction']
-        told = Counter(ledger.reasons).most_common(MAX_REASONS)
+        # Those that were skipped because others failed explain nothing.
+        causes = Counter(row.reason for row in ledger.rows if row.status == 'failed')
+        told = causes.most_common(MAX_REASONS)
         reasons = '; '.join(f'{count} x {reason}' for reason, count in told)
-        if len(ledger.reasons) > len(told):
-            reasons += f'; {len(ledger.reasons) - len(told)} further reasons'
+        if len(causes) > len(told):
+            reasons += f'; {len(causes) - len(told)} further reasons'
         self.report(f'{counts["labelled"]} of {counts["total"]} structures labelled {reasons}')
         if counts['failed'] > limit * counts['total']:
             return self.exit_codes.ERROR_TOO_MANY_FAILED.format(
