@@ -21,7 +21,10 @@ from typing import Any
 import record
 
 CONCURRENT = 2
-CUTOFFS = {'ecutwfc': 12.0, 'ecutrho': 48.0, 'kpoints_distance': 0.45, 'degauss': 0.01}
+SETTINGS = {
+    'coarse': {'ecutwfc': 12.0, 'ecutrho': 48.0, 'kpoints_distance': 0.45, 'degauss': 0.01},
+    'usual': {'ecutwfc': 16.0, 'ecutrho': 64.0, 'kpoints_distance': 0.3, 'degauss': 0.01},
+}
 ROUTES = {'batch': 'one `pw_batch`', 'single': 'one `PwBaseWorkChain` each'}
 
 
@@ -31,31 +34,38 @@ def main() -> None:
     parser.add_argument('--repeat', type=int, default=3, help='turns of all three')
     parser.add_argument('--pseudo', type=Path, default=Path('/usr/share/espresso/pseudo/Si.pz-vbc.UPF'))
     parser.add_argument('--route', choices=ROUTES, help=argparse.SUPPRESS)
+    parser.add_argument('--settings', choices=SETTINGS, help=argparse.SUPPRESS)
     parser.add_argument('--inputs', type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     if options.route:
-        print(json.dumps(run_route(options.route, options.n, options.pseudo, options.inputs)))
+        print(json.dumps(run_route(options)))
         return
+    write(options, {settings: measure(settings, options) for settings in SETTINGS})
+
+
+def measure(settings: str, options: argparse.Namespace) -> list[list[Any]]:
+    """Rows of the table for one choice of settings."""
     seconds: dict[str, list[float]] = {'bare': [], **{route: [] for route in ROUTES}}
     results: dict[str, Any] = {}
     for turn in range(options.repeat):
-        print(f'turn {turn + 1} of {options.repeat} ...', flush=True)
+        print(f'{settings}, turn {turn + 1} of {options.repeat} ...', flush=True)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for route in ROUTES:
-                results[route] = apart(route, options, folder)
+                results[route] = apart(route, settings, options, folder)
                 seconds[route].append(results[route]['seconds'])
             seconds['bare'].append(run_bare(folder / 'inputs', options.pseudo))
             results['bare'] = read_bare(folder / 'inputs')
-    write(options, seconds, results)
+    return compare(settings, seconds, results)
 
 
-def apart(route: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def apart(route: str, settings: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run a route in a process and profile of its own."""
     home = folder / route
     home.mkdir()
-    command = [sys.executable, __file__, '--route', route, '-n', options.n, '--pseudo', options.pseudo]
+    command = [sys.executable, __file__, '--route', route, '--settings', settings]
+    command += ['-n', options.n, '--pseudo', options.pseudo]
     done = subprocess.run(
         [str(part) for part in [*command, '--inputs', folder / 'inputs']],
         env=os.environ | {'AIIDA_PATH': str(home)},
@@ -69,12 +79,13 @@ def apart(route: str, options: argparse.Namespace, folder: Path) -> dict[str, An
     return found
 
 
-def run_route(route: str, n: int, pseudo: Path, inputs: Path) -> dict[str, Any]:
+def run_route(options: argparse.Namespace) -> dict[str, Any]:
     """Label the structures through AiiDA; the batch leaves its input files for the bare runs."""
+    route, n = options.route, options.n
     tool = [str(Path(sys.executable).with_name('traincraft')), '-p', 'bench']
     subprocess.run([*tool, 'setup', '--create', '--wal'], check=True, stdout=sys.stderr)
     Path('pseudos').mkdir()
-    shutil.copy(pseudo, 'pseudos')
+    shutil.copy(options.pseudo, 'pseudos')
     subprocess.run([*tool, 'pseudos', 'install', 'pseudos', '--family', 'bench'], check=True, stdout=sys.stderr)
 
     from aiida import load_profile, orm
@@ -83,14 +94,17 @@ def run_route(route: str, n: int, pseudo: Path, inputs: Path) -> dict[str, Any]:
 
     from aiida_traincraft.data.manifest import ManifestData
     from aiida_traincraft.data.structure import TrainingStructureData
+    from aiida_traincraft.science.config.base import parse_plugin
 
     load_profile('bench')
     nodes = [TrainingStructureData(structure).store() for structure in silicon(n)]
     manifest = ManifestData([node.uuid for node in nodes], [node.fingerprint for node in nodes])
     batch = {'batch_size': n, 'concurrent': CONCURRENT} if route == 'batch' else {}
+    labelling = {'type': 'quantumespresso', 'pseudo_family': 'bench', 'protocol': 'fast'}
+    labelling |= SETTINGS[options.settings] | batch
     config = {
         'run': {'name': 'bench', 'seed': 1, 'max_concurrent': 1 if route == 'batch' else CONCURRENT},
-        'labelling': {'type': 'quantumespresso', 'pseudo_family': 'bench', 'protocol': 'fast', **CUTOFFS, **batch},
+        'labelling': parse_plugin('labeller', labelling).model_dump(mode='json'),
         'codes': {'pw': {'code': 'traincraft-pw@localhost'}},
     }
     # The version of pw.x is asked once per code, not once per labelling.
@@ -107,7 +121,7 @@ def run_route(route: str, n: int, pseudo: Path, inputs: Path) -> dict[str, Any]:
             if job.process_type.endswith('pw_batch'):
                 source = Path(job.outputs.remote_folder.get_remote_path())
                 for folder in sorted(source.glob('structure_*')):
-                    target = inputs / folder.name
+                    target = options.inputs / folder.name
                     target.mkdir(parents=True)
                     shutil.copy(folder / 'aiida.in', target)
     return {
@@ -158,8 +172,8 @@ def read_bare(inputs: Path) -> dict[str, Any]:
     return {'energies': energies, 'forces': forces}
 
 
-def write(options: argparse.Namespace, seconds: dict[str, list[float]], results: dict[str, Any]) -> None:
-    """Write the record."""
+def compare(settings: str, seconds: dict[str, list[float]], results: dict[str, Any]) -> list[list[Any]]:
+    """Ratios to the bare runs and largest differences from them."""
     import numpy as np
 
     rows = []
@@ -168,18 +182,22 @@ def write(options: argparse.Namespace, seconds: dict[str, list[float]], results:
         differences = [
             float(np.abs(np.subtract(results[name][key], results['bare'][key])).max()) for key in ('energies', 'forces')
         ]
-        rows.append(
-            [title, f'{median(seconds[name]):.0f}', record.spread(ratios), *(f'{value:.0e}' for value in differences)]
-        )
-    head = ('', 'seconds', 'ratio to the bare runs', 'largest difference of energy (eV)', 'of a force (eV/Å)')
+        figures = [f'{median(seconds[name]):.0f}', record.spread(ratios), *(f'{value:.0e}' for value in differences)]
+        rows.append([f'{SETTINGS[settings]["ecutwfc"]:g}, {SETTINGS[settings]["kpoints_distance"]}', title, *figures])
+    return rows
+
+
+def write(options: argparse.Namespace, rows: dict[str, list[list[Any]]]) -> None:
+    """Write the record."""
+    head = ('cutoff (Ry), k-points (1/Å)', '', 'seconds', 'ratio to the bare runs', 'energy (eV)', 'force (eV/Å)')
     record.write(
         'qe_batch',
         'Labels by pw.x: AiiDA on top of the bare runs',
         f'python benchmarks/qe_batch.py -n {options.n} --repeat {options.repeat}',
         [
-            f'{options.n} rattled Si8 cells, {CUTOFFS["ecutwfc"]:g} Ry, {CUTOFFS["kpoints_distance"]} 1/Å, two pw.x '
-            f'at a time; the three take turns, {options.repeat} times. Seconds: median; ratios: median and range.',
-            record.table(head, rows),
+            f'{options.n} rattled Si8 cells, two pw.x at a time; the three take turns, {options.repeat} times. Seconds:'
+            ' median; ratios: median and range; energy, force: largest difference from the bare runs.',
+            record.table(head, [row for found in rows.values() for row in found]),
         ],
         ('aiida-core', 'aiida-quantumespresso'),
     )

@@ -57,17 +57,21 @@ class Site:
 
     def wait_for(self, condition: str, seconds: float) -> None:
         """Poll a campaign's progress (``p``) until a Python condition on it holds."""
-        script = (
+        self.wait_until(
             'import json\nfrom aiida_traincraft.provenance.campaign import progress\n'
             'from aiida_traincraft.provenance.queries import load_campaign_node\n'
-            f'p = progress(load_campaign_node())\nprint(json.dumps([bool({condition}), str(p)]))'
+            f'p = progress(load_campaign_node())\nprint(json.dumps([bool({condition}), str(p)]))',
+            seconds,
         )
+
+    def wait_until(self, script: str, seconds: float) -> None:
+        """Repeat a script until the first of the two things that it prints as JSON is true; the second is the state."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             holds, state = self.python(script)
             if holds:
                 return
-        raise AssertionError(f'{condition} did not come true in {seconds} s; last: {state}')
+        raise AssertionError(f'{script} did not come true in {seconds} s; last: {state}')
 
     def _call(self, *command: object, check: bool, timeout: float) -> subprocess.CompletedProcess:
         done = subprocess.run(

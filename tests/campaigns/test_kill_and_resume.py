@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ print(json.dumps({
 }))
 """
 
+RETRY_RUNS = """
+import json
+from aiida_traincraft.provenance.campaign import job_counts
+from aiida_traincraft.provenance.queries import load_campaign_node
+from aiida_traincraft.provenance.retries import retries
+found = retries(load_campaign_node())
+print(json.dumps([bool(found) and job_counts(found[0])[0] > 0, len(found)]))
+"""
+
 
 @pytest.fixture(scope='module')
 def undisturbed(make_site):
@@ -53,6 +63,26 @@ def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
     done = site.traincraft('resume')
     assert 'results are in' in done.stdout
     assert site.python(COUNTS) == expected
+
+
+def test_kill_in_a_retry(make_site):
+    site = make_site('retry')
+    shutil.copy(CONFIG.with_name('slow_emt.py'), site.folder)
+    text = CONFIG.read_text().replace('seconds = 0.5', 'seconds = 1.0')
+    for name, distance in (('strict', 0.93), ('tolerant', 0.5)):
+        limits = f'type = "ase"\nmin_distance = {distance}\nmax_failed_fraction = 0.0\ncalculator'
+        (site.folder / f'{name}.toml').write_text(text.replace('type = "ase"\ncalculator', limits))
+    assert 'try them again with: traincraft retry-failed' in site.traincraft('run', 'strict.toml', check=False).stdout
+
+    site.traincraft('retry-failed', 'small', '--with', 'tolerant.toml', '--detach')
+    site.wait_until(RETRY_RUNS, seconds=120)
+    assert site.kill_everything() >= 3
+    done = site.traincraft('resume')
+    assert 'a retry of its failed labels goes on' in done.stdout
+    assert 'labelled now' in done.stdout
+    assert 'failed again' not in done.stdout
+    # Nothing is left to go on with.
+    assert 'results are in' in site.traincraft('resume', check=False).stdout
 
 
 def test_the_same_seed_gives_the_same_campaign(make_site, undisturbed):

@@ -173,6 +173,18 @@ def test_a_keyword_that_pw_does_not_know(findings, campaign_content, pw_finding,
     assert 'namelist' in lines['pw']
 
 
+@pytest.mark.skipif(shutil.which('pw.x') is None, reason='no pw.x on PATH')
+def test_pw_in_a_container(findings, campaign_content, family, localhost, executable):
+    """The path of the code exists in the container only."""
+    engine = executable('apptainer', f'#!/bin/bash\nshift 3\nexec {shutil.which("pw.x")} "$@"\n')
+    settings = {'engine_command': f'{engine} exec {{image_name}}', 'image_name': 'qe.sif', 'label': 'contained-pw'}
+    orm.ContainerizedCode(computer=localhost, filepath_executable='/only/inside/pw.x', **settings).store()
+    campaign_content['labelling'] = {'type': 'quantumespresso', 'pseudo_family': family}
+    campaign_content['codes'] = {'pw': {'code': 'contained-pw@localhost'}, 'ase': {'code': 'nowhere@localhost'}}
+    _, lines = findings()
+    assert lines['pw'].startswith('ok'), lines['pw']
+
+
 def test_executable_missing(pw_finding, localhost, tmp_path):
     line = pw_finding(localhost, tmp_path / 'gone' / 'pw.x')
     assert line.startswith('wrong')

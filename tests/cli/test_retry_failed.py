@@ -10,7 +10,7 @@ import tomli_w
 from aiida import orm
 from aiida.engine import ProcessState, run_get_node
 
-from aiida_traincraft.provenance.retries import failed_rows, ledgers, retries
+from aiida_traincraft.provenance.retries import failed_rows, ledgers, level_change, retries
 from aiida_traincraft.science.config.campaign import parse_campaign
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 
@@ -64,14 +64,26 @@ def test_a_campaign_that_still_runs(refused, aiida_profile):
 
 
 @pytest.mark.slow
+def test_another_level_of_theory(refused, campaign, content, tmp_path):
+    changed = copy.deepcopy(content)
+    changed['labelling']['calculator'] = {'type': 'lennard_jones', 'sigma': 2.3, 'epsilon': 0.4, 'rc': 6.0}
+    (tmp_path / 'another.toml').write_text(tomli_w.dumps(changed))
+    output = refused('retry-failed', NAME, '--with', 'another.toml')
+    assert 'another.toml are of another level of theory, and the campaign would not find them' in output
+    assert 'calculator.type is "emt" (the campaign) and "lennard_jones" (the retry)' in output
+    assert 'calculator.epsilon is absent (the campaign) and 0.4 (the retry)' in output
+    by_dft = {'config': {'labelling': {'type': 'quantumespresso'}}}
+    assert level_change(campaign, by_dft) == 'type is "ase" (the campaign) and "quantumespresso" (the retry)'
+    assert level_change(campaign, campaign.inputs) == ''
+
+
+@pytest.mark.slow
 def test_what_failed_is_sent_again_and_nothing_else(traincraft, campaign, more_tolerant):
     failed = failed_rows(campaign)
     sent = sum(ledger.counts['total'] for ledger in ledgers(campaign))
     assert 0 < len(failed) < sent
     assert {row.status for row in failed} == {'failed'}
     (reason,) = {row.reason for row in failed}
-    assert failed_rows(campaign, reason) == failed
-    assert failed_rows(campaign, 'walltime') == []
     assert reason in traincraft('status', NAME).output
 
     # The same section again: the same end, and more is not said of it.

@@ -53,8 +53,8 @@ def test_three_levels_of_which_two_agree_in_a_key():
     hashes = sorted([level(ecutwfc=30.0), level(ecutwfc=30.0, degauss=0.01), level(ecutwfc=50.0, degauss=0.01)])
     text = refusal(*hashes)
     assert text.startswith('labels of 3 levels')
-    pair = ', '.join(name[:8] for name in hashes if name != level(ecutwfc=50.0, degauss=0.01))
-    assert f'30.0 (level {pair})' in text
+    pair = ', '.join(f'level {name[:8]}' for name in hashes if name != level(ecutwfc=50.0, degauss=0.01))
+    assert f'30.0 ({pair})' in text
 
 
 def test_many_differences_are_cut():

@@ -279,3 +279,22 @@ def test_short_names_are_those_of_their_own_components():
     for tokens, name in quantumespresso.FUNCTIONALS.items():
         assert upf_functional(f'functional="{" ".join(tokens)}"') == name
         assert upf_functional(f'functional="{name}"') == name
+
+
+MESSAGE = f' {"%" * 78}\n     task #         3\n     from electrons : error #  1\n     charge is wrong\n {"%" * 78}\n'
+
+
+@pytest.mark.parametrize(
+    ('crash', 'stdout', 'stderr', 'told'),
+    [
+        (MESSAGE * 2, 'the last line', 'ORTE_ERROR_LOG: Data unpack', 'from electrons : error # 1 charge is wrong'),
+        ('', f'before\n{MESSAGE}     stopping ...\n', '', 'from electrons : error # 1 charge is wrong'),
+        ('Error in routine readpp', 'the last line', 'STOP 2', 'Error in routine readpp'),
+        ('', 'the last line', 'slurmstepd: error: Exceeded job memory\n', 'slurmstepd: error: Exceeded job memory'),
+        ('', 'first\nthe last line\n---\n', 'STOP 2\n#0  0x7f7c in ???\n', 'the last line'),
+        ('', '   JOB DONE.\n', 'STOP 2\n', ''),
+        ('', '', '', ''),
+    ],
+)
+def test_what_pw_x_says_of_its_end(crash, stdout, stderr, told):
+    assert quantumespresso.error_message(crash, stdout, stderr) == told

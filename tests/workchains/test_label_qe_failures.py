@@ -138,7 +138,8 @@ def test_a_metal_with_fixed_occupations(label_by_pw, pw_code, fresh_level):
 def test_a_code_that_dies(label_by_pw, dying_code, silicon_frames, fresh_level):
     node = label_by_pw(dying_code, silicon_frames[:1], max_failed_fraction=1.0, **fresh_level())
     row = only_row(node)
-    assert (row.status, row.reason) == ('failed', 'pw.x stopped')
+    assert (row.status, row.reason) == ('failed', 'scheduler failure')
+    assert 'Killed' in row.detail
     # Such a run is repeated once.
     assert row.tries == len(jobs(node)) == 2
     assert row.process == jobs(node)[-1].uuid
@@ -150,12 +151,34 @@ def test_what_waits_is_skipped_when_too_many_failed(label_by_pw, dying_code, sil
     node = label_by_pw(dying_code, silicon_frames[:5], 'traincraft.label', **keys)
     assert node.exit_status == 410
     assert node.exit_message.startswith('2 of 5 labels failed, more than 25%: ')
-    assert '2 x pw.x stopped' in node.exit_message
+    assert '2 x scheduler failure' in node.exit_message
     rows = node.outputs.ledger.rows
     assert [(row.status, row.tries) for row in rows] == [('failed', 2)] * 2 + [('skipped', 0)] * 3
     assert {row.reason for row in rows[2:]} == {'too many others failed'}
     assert len(jobs(node)) == 4
     assert len(node.outputs.manifest) == 0
+
+
+def test_nothing_is_calculated_without_the_isolated_atom(label_by_pw, dying_code, silicon_frames, fresh_level):
+    atom = Structure(Atoms('Si', pbc=False), provenance={'system': 'isolated_atom'})
+    keys = {'max_concurrent': 1, 'max_failed_fraction': 0.9} | fresh_level()
+    node = label_by_pw(dying_code, [*silicon_frames[:2], atom], **keys)
+    *others, last = node.outputs.ledger.rows
+    assert (last.status, last.reason) == ('failed', 'scheduler failure')
+    assert [(row.status, row.reason) for row in others] == [('skipped', 'an isolated atom failed')] * 2
+
+
+def test_structures_that_pw_x_cannot_take(label_by_pw, dying_code, silicon_frames, fresh_level):
+    molecule, slab, magnet = (silicon_frames[0].copy() for _ in range(3))
+    molecule.atoms.set_cell(None)
+    molecule.atoms.pbc = False
+    slab.atoms.pbc = (True, False, True)
+    magnet.atoms.set_initial_magnetic_moments([2.0, -2.0])
+    node = label_by_pw(dying_code, [molecule, slab, magnet], max_failed_fraction=1.0, **fresh_level())
+    rows = node.outputs.ledger.rows
+    assert [row.reason for row in rows] == ['no cell', 'unsupported periodicity', 'moments of a structure']
+    assert [(row.status, row.tries) for row in rows] == [('failed', 0)] * 3
+    assert not jobs(node)
 
 
 def test_a_code_that_is_no_pw(label_by_pw, script_code, silicon_frames):

@@ -9,10 +9,13 @@ import pytest
 from aiida import orm
 from aiida_pseudo.data.pseudo import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily, PseudoPotentialFamily
+from ase import Atoms
 
+from aiida_traincraft.data.level_of_theory import differences
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.workchains.label_qe import LabelQeWorkChain
 from aiida_traincraft.workchains.pw_checks import check_labelling
 
 UPF = '<UPF version="2.0.1"><PP_HEADER element="{}" z_valence="{}" functional="{}"/></UPF>\n'
@@ -169,6 +172,36 @@ def test_a_computer_that_does_not_answer(issues, aiida_profile):
     assert 'nowhere.invalid' in issue.message or 'gaierror' in issue.message
 
 
+def test_a_code_that_is_uploaded(issues, aiida_profile, tmp_path):
+    (tmp_path / 'pw.x').write_text('')
+    issue = only(issues(pw=orm.PortableCode('pw.x', tmp_path, label='uploaded')))
+    assert issue.path == 'codes.pw.code'
+    assert issue.message == 'uploaded cannot be used: pw.x must be an installed or containerized code'
+
+
+@pytest.fixture
+def in_container() -> Callable[[orm.Computer], orm.ContainerizedCode]:
+    """Function that makes a code whose path exists in its container only."""
+    settings = {'label': 'contained', 'image_name': 'qe.sif', 'engine_command': 'apptainer exec {image_name}'}
+    return lambda computer: orm.ContainerizedCode(
+        computer=computer, filepath_executable='/only/inside/pw.x', **settings
+    )
+
+
+def test_a_code_in_a_container(issues, in_container, localhost):
+    assert issues(pw=in_container(localhost)) == []
+    issue = only(issues(pw=in_container(localhost), batch_size=4))
+    assert issue.path == 'labelling.batch_size'
+    assert 'contained@localhost runs in a container: set it to 1' in issue.message
+
+
+def test_a_container_on_a_computer_that_does_not_answer(issues, in_container, aiida_profile):
+    computer = orm.Computer('farther', 'nowhere.invalid', '', 'core.ssh', 'core.slurm', '/scratch').store()
+    assert 'not configured' in only(issues(pw=in_container(computer))).message
+    computer.configure(username='nobody', timeout=1, look_for_keys=False, key_filename='')
+    assert only(issues(pw=in_container(computer))).message.startswith('contained@farther cannot be used: ')
+
+
 def test_all_faults_at_once(issues, localhost):
     code = orm.InstalledCode(localhost, '/bin/sh', label='ph', default_calc_job_plugin='quantumespresso.ph')
     found = issues(('Si',), code, functional='LDA', spin='collinear', magnetic_moments={'Fe': 2.0})
@@ -235,3 +268,41 @@ def test_a_campaign_without_the_code(content, stub_family, campaign_file):
     with pytest.raises(ConfigError, match=r'codes\.pw\.code.*no-such-pw@localhost'):
         ActiveLearningWorkChain.get_builder_from_config(campaign_file(content))
     assert count() == before
+
+
+@pytest.mark.parametrize(
+    ('cell', 'pbc', 'moment', 'told'),
+    [
+        (None, False, 0.0, 'no cell: pw.x needs three cell vectors'),
+        ([8.0, 5.0, 5.0], [False, True, True], 0.0, 'a slab must be periodic along the first two'),
+        ([5.0, 5.0, 5.0], True, 1.0, 'moments come by element from'),
+    ],
+)
+def test_a_geometry_that_pw_x_cannot_label(content, stub_family, campaign_file, tmp_path, cell, pbc, moment, told):
+    atoms = Atoms('Si2', [[0.0, 0.0, 0.0], [0.0, 0.0, 2.3]], cell=cell, pbc=pbc)
+    if moment:
+        atoms.set_initial_magnetic_moments([moment, 0.0])
+    atoms.write(tmp_path / 'given.extxyz')
+    content['systems'][0] |= {'geometry': {'source': {'type': 'file', 'path': 'given.extxyz'}}}
+    before = count()
+    with pytest.raises(ConfigError) as error:
+        ActiveLearningWorkChain.get_builder_from_config(campaign_file(content))
+    assert [issue.path for issue in error.value.issues] == ['systems[0].geometry']
+    assert told in str(error.value)
+    assert count() == before
+
+
+def test_the_level_of_a_campaign_is_known_beforehand(content, stub_family, campaign_file):
+    def level(**changes: Any) -> dict[str, Any]:
+        changed = content | {'labelling': content['labelling'] | changes}
+        inputs = ActiveLearningWorkChain.get_builder_from_config(campaign_file(changed))
+        return LabelQeWorkChain.level_content(inputs, ['Si'])
+
+    one = level()
+    assert one['pseudopotentials'].keys() == {'C', 'Si', 'Fe'}
+    helps = {'max_iterations': 5, 'parameters': {'ELECTRONS': {'electron_maxstep': 300, 'mixing_beta': 0.2}}}
+    assert level(**helps) == one
+    assert (
+        differences({'one': one, 'two': level(ecutwfc=50.0, ecutrho=320.0)})
+        == 'ecutwfc_ry is 40.0 (one) and 50.0 (two)'
+    )

@@ -34,7 +34,7 @@ def structure_parameters(
     Parameters
     ----------
     common
-        Keywords by namelist that all structures share; ``starting_magnetization`` may name elements that it lacks.
+        Keywords by namelist that all structures share; one that holds values by element may name more of them.
     per_atom
         ``conv_thr`` and ``etot_conv_thr`` per atom (Ry).
     structure
@@ -50,11 +50,11 @@ def structure_parameters(
     if system['occupations'] == 'fixed':
         filled = math.ceil(n_electrons(structure, pseudos) / 2)
         system['nbnd'] = filled + max(SPARE_BANDS, math.ceil(0.1 * filled))
-    if 'starting_magnetization' in system:
-        names = structure.get_kind_names()
-        system['starting_magnetization'] = {
-            name: value for name, value in system['starting_magnetization'].items() if name in names
-        }
+    names = structure.get_kind_names()
+    for keyword, values in system.items():
+        if isinstance(values, dict):
+            system[keyword] = {name: value for name, value in values.items() if name in names}
+    parameters['SYSTEM'] = {keyword: value for keyword, value in system.items() if value != {}}
     return parameters
 
 

@@ -33,7 +33,7 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
     from aiida_traincraft.calculations.failed_structures import failed_structures
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.provenance.queries import load_campaign_node
-    from aiida_traincraft.provenance.retries import failed_rows, ledgers
+    from aiida_traincraft.provenance.retries import failed_rows, ledgers, level_change
     from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
     from aiida_traincraft.workchains.label import LabelWorkChain
 
@@ -47,7 +47,15 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
     if not failed_rows(node):
         click.echo('nothing failed')
         return
-    inputs = ActiveLearningWorkChain.get_builder_from_config(file) if file is not None else node.inputs
+    inputs = node.inputs
+    if file is not None:
+        inputs = ActiveLearningWorkChain.get_builder_from_config(file)
+        if change := level_change(node, inputs):
+            raise click.ClickException(
+                f'the labels of {file} are of another level of theory, and the campaign would not find them: {change}. '
+                'Change only what leaves the level as it is (time, resources, how the SCF converges), or run the file '
+                'as a campaign of its own: "traincraft run FILE"'
+            )
     config = inputs['config'].get_dict()
     # However many fail again: each is told, and none is skipped for the others' sake.
     config['labelling']['max_failed_fraction'] = 1.0
@@ -67,13 +75,13 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
         if detach:
             click.echo(f'follow it with: verdi process status {retry.pk}')
             return
-        if not _wait(retry.pk):
+        if not wait(retry.pk, node.pk):
             return
-    sys.exit(_report(retry.pk))
+    sys.exit(report(retry.pk))
 
 
-def _wait(pk: int) -> bool:
-    """Show progress until a labelling ends; False if the user, or a dead daemon, ended it before."""
+def wait(pk: int, campaign: int) -> bool:
+    """Show progress until a retry of a campaign ends; False if the user, or a dead daemon, ended it before."""
     from aiida import orm
     from rich.console import Console
 
@@ -87,7 +95,9 @@ def _wait(pk: int) -> bool:
                 running, done = job_counts(node)
                 spinner.update(f'jobs {done} done, {running} running [{time.monotonic() - start:.0f} s]')
                 if not is_alive():
-                    console.print('the daemon is not running; start it with: verdi daemon start', highlight=False)
+                    console.print(
+                        f'the daemon is not running; go on with: traincraft resume {campaign}', highlight=False
+                    )
                     return False
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
@@ -96,7 +106,8 @@ def _wait(pk: int) -> bool:
     return True
 
 
-def _report(pk: int) -> int:
+def report(pk: int) -> int:
+    """Tell how a retry ended, and return the exit status of the command."""
     from aiida import orm
 
     node = orm.load_node(pk)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from aiida_traincraft.cli.retry import report, wait
+
 POLL_SECONDS = 2.0
 
 
@@ -73,20 +75,29 @@ def watch(profile: str | None, campaign: str | None) -> None:
 @click.option('--detach', is_flag=True, help='Start the daemon again and return.')
 @click.pass_obj
 def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
-    """Go on with a campaign after anything was killed: repair, start the daemon, watch."""
+    """Go on with a campaign, or a retry of its labels, after anything was killed: repair, start the daemon, watch."""
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.provenance.retries import retries
 
     name = profiles.load(profile)
     node = load_campaign_node(campaign)
-    if not node.is_terminated:
+    going_on = [process for process in (node, *retries(node)) if not process.is_terminated]
+    if going_on:
         # Processes that lost their task can only be handed out again while the daemon is stopped.
         profiles.stop_daemon()
         profiles.repair(name)
         profiles.ensure_daemon()
-        profiles.play_paused(node)
+        for process in going_on:
+            profiles.play_paused(process)
         click.echo('the daemon is running again')
     if detach:
+        return
+    again = [process.pk for process in going_on if process.pk != node.pk]
+    if again:
+        click.echo('the campaign has ended, a retry of its failed labels goes on')
+        if all(wait(pk, node.pk) for pk in again):
+            sys.exit(max(report(pk) for pk in again))
         return
     if _watch(node.pk):
         sys.exit(_finish(node.pk, _results_folder(node)))

@@ -67,6 +67,7 @@ class LabelData(FrameMixin, orm.Data):
             'pressure': None if stress is None else finite(-np.mean(np.asarray(stress)[:3])),
             'properties': sorted(properties),
             'kpoints': structure.provenance.get('kpoints'),
+            'total_magnetization': structure.provenance.get('total_magnetization'),
         }
 
     @property

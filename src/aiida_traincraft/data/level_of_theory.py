@@ -78,22 +78,34 @@ def describe_differences(hashes: Iterable[str]) -> str:
     query = orm.QueryBuilder().append(
         LevelOfTheoryData, filters={'label': {'in': names}}, project=['label', 'attributes.content']
     )
-    contents = {name: dict(_flat(content)) for name, content in query.iterall()}
+    contents = {f'level {name[:SHORT_HASH]}': content for name, content in query.iterall()}
     if len(contents) < len(names):
         return ', '.join(names)
-    keys = dict.fromkeys(key for name in names for key in contents[name])
+    # Numbers that differ in their last digits only are rounded when they are stored: then no key differs.
+    return differences(contents) or ', '.join(names)
+
+
+def differences(contents: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say in what the contents of some levels of theory differ; empty if they do not.
+
+    Parameters
+    ----------
+    contents
+        Content by the name under which it is told, such as ``"level 1f0c2a9b"``.
+    """
+    flat = {name: dict(_flat(contents[name])) for name in sorted(contents)}
+    keys = dict.fromkeys(key for content in flat.values() for key in content)
     parts = []
     for key in keys:
         places: dict[str, list[str]] = {}
-        for name in names:
-            value = json.dumps(contents[name][key], sort_keys=True) if key in contents[name] else 'absent'
-            places.setdefault(value, []).append(name[:SHORT_HASH])
+        for name, content in flat.items():
+            value = json.dumps(content[key], sort_keys=True) if key in content else 'absent'
+            places.setdefault(value, []).append(name)
         if len(places) > 1:
-            values = [f'{_short(value)} (level {", ".join(where)})' for value, where in places.items()]
+            values = [f'{_short(value)} ({", ".join(where)})' for value, where in places.items()]
             parts.append(f'{key} is {" and ".join(values)}')
     more = len(parts) - MOST_DIFFERENCES
-    # Numbers that differ in their last digits only are rounded when they are stored: then no key differs.
-    return '; '.join(parts[:MOST_DIFFERENCES] + ([f'and {more} more'] if more > 0 else [])) or ', '.join(names)
+    return '; '.join(parts[:MOST_DIFFERENCES] + ([f'and {more} more'] if more > 0 else []))
 
 
 def _flat(content: Mapping[str, Any], prefix: str = '') -> Iterable[tuple[str, Any]]:

@@ -27,7 +27,9 @@ class JsonFileData(orm.Data):
         self.base.repository.put_object_from_filelike(io.BytesIO(json.dumps(rows).encode()), MANIFEST_FILE)
 
     def _read_rows(self) -> list[Any]:
-        rows: list[Any] = json.loads(self.base.repository.get_object_content(MANIFEST_FILE))
+        if '_rows_value' not in self.__dict__:
+            self.__dict__['_rows_value'] = json.loads(self.base.repository.get_object_content(MANIFEST_FILE))
+        rows: list[Any] = self.__dict__['_rows_value']
         return rows
 
     @property

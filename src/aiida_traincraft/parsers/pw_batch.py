@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,16 +24,21 @@ from aiida_traincraft.calculations.pw_batch import (
 )
 from aiida_traincraft.calculations.pw_inputs import kpoints_mesh, n_electrons
 from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.science.quantumespresso import Limits, Refusal, label_properties, refusal
+from aiida_traincraft.science.quantumespresso import (
+    REASONS,
+    Limits,
+    Refusal,
+    error_message,
+    failure,
+    label_properties,
+    refusal,
+    scf_iterations,
+)
 from aiida_traincraft.science.structure import Structure
 
 NOT_FINISHED = 'not finished'
 TIMED_OUT, KILLED = 124, 137
 """Exit status of ``timeout`` when its command ended in time to be told, and of a command that had to be killed."""
-REASONS = {
-    'ERROR_ELECTRONIC_CONVERGENCE_NOT_REACHED': 'SCF not converged',
-    'ERROR_CHARGE_IS_WRONG': 'odd number of electrons with fixed occupations',
-}
 
 
 @dataclass
@@ -59,13 +63,8 @@ class Run:
 
     @property
     def last_words(self) -> str:
-        """What is known of its end: the message of CRASH, else of the error stream, else the last line of output."""
-        lines = [' '.join(line.split()) for line in (self.crash or self.stderr or '').splitlines()]
-        # Not the rules around a message, the number of the process, or the addresses of a backtrace.
-        told = [line for line in lines if re.search('[a-z]', line) and not line.startswith(('#', 'task #', 'at ..'))]
-        if not told:
-            told = [' '.join(line.split()) for line in (self.stdout or 'no output').splitlines() if line.strip()][-1:]
-        return ' '.join(told[:3])[:300]
+        """What is known of its end."""
+        return error_message(self.crash or '', self.stdout or '', self.stderr or '') or 'no error message'
 
 
 @dataclass
@@ -209,20 +208,12 @@ def _stopped(run: Run, errors: list[str], max_seconds: float) -> Refusal | None:
     """Why pw.x, or its time limit, ended a run without a result."""
     # The kernel kills with the same signal when memory runs out, but earlier.
     killed_late = run.exit_status == KILLED and run.seconds >= max_seconds
+    stdout = run.stdout or ''
     if 'ERROR_OUT_OF_WALLTIME' in errors or run.exit_status == TIMED_OUT or killed_late:
-        begun = len(re.findall(r'^ *iteration #.*ecut', run.stdout or '', re.M))
-        return Refusal('walltime', f'limit {max_seconds:g} s reached, {begun} SCF iterations begun')
-    for error, reason in REASONS.items():
-        if error in errors:
-            return Refusal(reason, _why(run, error))
-    if errors or 'JOB DONE' not in (run.stdout or ''):
+        return Refusal('walltime', f'limit {max_seconds:g} s reached, {scf_iterations(stdout)} SCF iterations begun')
+    known = next((error for error in errors if error in REASONS), None)
+    if known is not None:
+        return failure(known, run.crash or '', stdout, run.stderr or '')
+    if errors or 'JOB DONE' not in stdout:
         return Refusal('pw.x stopped', f'exit status {run.exit_status}; {run.last_words}')
     return None
-
-
-def _why(run: Run, error: str) -> str:
-    if error != 'ERROR_ELECTRONIC_CONVERGENCE_NOT_REACHED':
-        return run.last_words
-    steps = re.findall(r'convergence NOT achieved after\s+(\d+) iterations', run.stdout or '')
-    accuracy = re.findall(r'estimated scf accuracy\s+<\s*(\S+)', run.stdout or '')
-    return f'{steps[-1] if steps else "?"} iterations, estimated error {accuracy[-1] if accuracy else "?"} Ry'

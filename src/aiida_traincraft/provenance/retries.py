@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_traincraft.calculations.failed_structures import failed_structures, unlabelled
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
+from aiida_traincraft.data.level_of_theory import differences
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.workchains.label import LabelWorkChain
+from aiida_traincraft.workchains.label import LabelWorkChain, labeller_of
 
 
 def ledgers(campaign: orm.WorkChainNode) -> list[LedgerData]:
@@ -43,6 +47,26 @@ def retries(campaign: orm.WorkChainNode) -> list[orm.WorkChainNode]:
     return [found[pk] for pk in sorted(found)]
 
 
-def failed_rows(campaign: orm.WorkChainNode, reason: str | None = None) -> list[LedgerRow]:
-    """Ledger rows of the structures that have no label to this day, optionally of one reason."""
-    return [row for row in unlabelled(ledgers(campaign)) if reason is None or row.reason == reason]
+def failed_rows(campaign: orm.WorkChainNode) -> list[LedgerRow]:
+    """Ledger rows of the structures that have no label to this day."""
+    return unlabelled(ledgers(campaign))
+
+
+def level_change(campaign: orm.WorkChainNode, inputs: Mapping[str, Any]) -> str:
+    """In what the level of theory would be another if failed labels of a campaign were made again; empty if in nothing.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    inputs
+        Inputs ``config``, ``codes`` and ``plugins`` of the retry.
+    """
+    given = {'the campaign': campaign.inputs, 'the retry': inputs}
+    types = {name: {'type': found['config']['labelling']['type']} for name, found in given.items()}
+    if change := differences(types):
+        return change
+    labeller = labeller_of(types['the retry']['type'])
+    structures = [orm.load_node(row.structure) for row in failed_rows(campaign)]
+    elements = {element for structure in structures for element in structure.elements}
+    return differences({name: labeller.level_content(found, elements) for name, found in given.items()})

@@ -47,6 +47,11 @@ REASONS = {
     'ERROR_OUTPUT_STDOUT_MISSING': 'scheduler failure',
     'ERROR_CHARGE_IS_WRONG': 'odd number of electrons with fixed occupations',
 }
+"""Reason by label of aiida-quantumespresso's exit code or log message; any other label is a stop of pw.x."""
+INCOMPLETE = {'ERROR_OUTPUT_STDOUT_INCOMPLETE', 'ERROR_OUTPUT_XML_MISSING', 'ERROR_OUTPUT_FILES'}
+# Rulers, what the Fortran runtime says of every stop, and a backtrace.
+NOISE = re.compile(r'[^a-z]*$|#|at \.\.|Error termination|Backtrace|Note: The following floating-point')
+BROKEN_DOWN = re.compile(r'Fortran runtime error|forrtl: severe|SIGSEGV|SIGFPE|SIGILL|SIGBUS|SIGABRT')
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ def refusal(
         _complete(parameters, forces, stress, limits)
         or _converged(parameters, limits)
         or _right_input(parameters, limits)
-        or _bands_suffice(parameters, bands)
+        or insufficient_bands(parameters, bands)
         or too_large(
             float(np.linalg.norm(np.asarray(forces), axis=1).max()),
             float(np.trace(np.asarray(stress)) / 3) if limits.periodic else None,
@@ -181,7 +186,10 @@ def _right_input(parameters: Mapping[str, Any], limits: Limits) -> Refusal | Non
     return None
 
 
-def _bands_suffice(parameters: Mapping[str, Any], bands: tuple[npt.ArrayLike, npt.ArrayLike] | None) -> Refusal | None:
+def insufficient_bands(
+    parameters: Mapping[str, Any], bands: tuple[npt.ArrayLike, npt.ArrayLike] | None
+) -> Refusal | None:
+    """Refuse a run whose highest band is not empty, or that has fixed occupations but no gap."""
     if bands is None:
         return Refusal('incomplete output', 'no bands in the output')
     energies, occupations = (np.asarray(value, dtype=float) for value in bands)
@@ -242,24 +250,55 @@ def too_close(closest: float, allowed: float) -> Refusal | None:
     )
 
 
-def failure(label: str, crash: str = '', stdout: str = '') -> Refusal:
+def failure(label: str, crash: str = '', stdout: str = '', stderr: str = '') -> Refusal:
     """Why pw.x gave nothing.
 
     Parameters
     ----------
     label
         Label of aiida-quantumespresso's exit code or log message, such as ``ERROR_OUT_OF_WALLTIME``.
-    crash, stdout
-        Content of the files ``CRASH`` and ``aiida.out``, as far as there are any.
+    crash, stdout, stderr
+        Content of the file ``CRASH`` and of both output streams, as far as there are any.
     """
-    return Refusal(REASONS.get(label, 'pw.x stopped'), error_message(crash, stdout) or label)
+    reason = REASONS.get(label, 'pw.x stopped')
+    told = _between_rulers(crash, stdout) or _told(crash) or BROKEN_DOWN.search(stderr) or 'JOB DONE' in stdout
+    if label in INCOMPLETE and not told:
+        reason = 'scheduler failure'
+    accuracy = re.findall(r'estimated scf accuracy\s+<\s*(\S+)', stdout)
+    if reason == 'SCF not converged' and accuracy:
+        steps = re.findall(r'convergence NOT achieved after\s+(\d+) iterations', stdout)
+        return Refusal(reason, f'{steps[-1] if steps else "?"} iterations, estimated error {accuracy[-1]} Ry')
+    if reason == 'walltime' and stdout:
+        return Refusal(reason, f'{scf_iterations(stdout)} SCF iterations begun')
+    return Refusal(reason, error_message(crash, stdout, stderr) or label)
 
 
-def error_message(crash: str, stdout: str) -> str:
-    """What pw.x says of its own end: the message between its %-lines, else the last line that it wrote."""
-    for text in (crash, stdout):
+def scf_iterations(stdout: str) -> int:
+    """SCF iterations that an output of pw.x begins."""
+    return len(re.findall(r'^ *iteration #.*ecut', stdout, re.M))
+
+
+def error_message(crash: str, stdout: str, stderr: str = '') -> str:
+    """What pw.x says of its end: the message between its %-lines, else the end of CRASH, else of the streams.
+
+    Empty if nothing is said, or only that all is well.
+    """
+    told = _between_rulers(crash, stdout) or ' '.join((_told(crash) or _told(stderr))[-3:])
+    if not told and 'JOB DONE' not in stdout:
+        lines = [line.strip() for line in stdout.splitlines() if any(letter.isalpha() for letter in line)]
+        told = lines[-1] if lines else ''
+    return told[:300]
+
+
+def _between_rulers(*texts: str) -> str:
+    for text in texts:
         found = re.search(r'%%%+\s*\n(.*?)\n\s*%%%+', text, re.S)
         if found:
-            return ' '.join(found.group(1).split())
-    lines = [line.strip() for line in stdout.splitlines() if any(letter.isalpha() for letter in line)]
-    return lines[-1][:200] if lines else ''
+            return ' '.join(re.sub(r'task #\s*\d+', '', found.group(1)).split())
+    return ''
+
+
+def _told(text: str) -> list[str]:
+    """Lines that say something, with single blanks."""
+    lines = [' '.join(line.split()) for line in text.splitlines()]
+    return [line for line in lines if not NOISE.match(line)]

@@ -12,6 +12,16 @@ from aiida.engine import WorkChain
 from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig
 
 ROLES = tuple(CodesConfig.model_fields)
+# Options that are left to the computer when the config does not set them.
+OPTIONAL = (
+    'queue_name',
+    'account',
+    'qos',
+    'max_memory_kb',
+    'custom_scheduler_commands',
+    'prepend_text',
+    'mpirun_extra_params',
+)
 
 
 def products(campaign: orm.WorkChainNode) -> dict[str, orm.Data]:
@@ -45,8 +55,7 @@ def code_options(code: CodeConfig) -> dict[str, Any]:
     }
     if code.num_cores_per_mpiproc is not None:
         options['resources']['num_cores_per_mpiproc'] = code.num_cores_per_mpiproc
-    optional = {'queue_name': code.queue_name, 'account': code.account, 'prepend_text': code.prepend_text}
-    return options | {key: value for key, value in optional.items() if value}
+    return options | {name: getattr(code, name) for name in OPTIONAL if getattr(code, name)}
 
 
 class TraincraftWorkChain(WorkChain):

@@ -106,9 +106,10 @@ def _check_initial(config: CampaignConfig, elements: set[str]) -> list[ConfigIss
 
 
 def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], list[ConfigIssue]]:
-    """Build every geometry once and compare its elements with the teacher's; return the elements and what is wrong."""
+    """Build every geometry once and ask whether it can be labelled; return the elements and what is wrong."""
     issues: list[ConfigIssue] = []
     workspace = Workspace(folder)
+    labeller = labeller_of(config.labelling.type)
     places = _all_systems(config)
     trained: set[str] = set()
     tested: set[str] = set()
@@ -122,6 +123,8 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
             issues.append(ConfigIssue(f'{path}.geometry', str(error) or type(error).__name__))
             continue
         (tested if path.startswith('test_set') else trained).update(structure.elements)
+        if (unfit := labeller.check_geometry(config.labelling, structure)) is not None:
+            issues.append(ConfigIssue(f'{path}.geometry', unfit))
         teacher = getattr(config.labelling, 'calculator', None)
         if teacher is not None:
             try:

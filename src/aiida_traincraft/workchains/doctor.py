@@ -186,7 +186,7 @@ def _checked(what: str, check: Any, *arguments: Any) -> Finding:
 def _check_code(place: _Place, made: dict[str, DatasetData]) -> str:
     if place.code.computer is None:
         raise ValueError('the code has no computer: make an installed one with "verdi code create core.code.installed"')
-    if isinstance(place.code, orm.InstalledCode):
+    if isinstance(place.code, orm.InstalledCode) and not isinstance(place.code, orm.ContainerizedCode):
         _check_executable(place.code)
     if place.role == 'pw':
         return _check_pw(place)

@@ -90,7 +90,8 @@ class IsolatedAtomWorkChain(TraincraftWorkChain):
             common['SYSTEM']['tot_magnetization'] = self._moment()
         else:
             common['SYSTEM']['starting_magnetization'] = {self.ctx.element: 1.0}
-        common['ELECTRONS'] |= {'mixing_beta': 0.3, 'electron_maxstep': 150}
+        # Atoms converge slowly; what the user sets holds for them too.
+        common['ELECTRONS'] |= {'mixing_beta': 0.3, 'electron_maxstep': 150, **section.parameters.get('ELECTRONS', {})}
         parameters = structure_parameters(common, per_atom_thresholds(section), boxed, pseudos)
         gamma = orm.KpointsData()
         gamma.set_kpoints_mesh([1, 1, 1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiida import orm
@@ -15,6 +15,7 @@ from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.labelling import LabellingConfig
+from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 # Reasons that a message tells; the ledger holds all.
@@ -60,6 +61,24 @@ class Labeller:
     def complete_section(cls, section: LabellingConfig, elements: Collection[str]) -> LabellingConfig:
         """Fill in what depends on the elements of the whole campaign; called for a section without fault."""
         return section
+
+    @classmethod
+    def check_geometry(cls, section: LabellingConfig, structure: Structure) -> str | None:
+        """Find out why nothing that is made from a geometry could be labelled; None if nothing speaks against it."""
+        return None
+
+    @classmethod
+    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
+        """Tell what of the level of theory is known before a label is made.
+
+        Parameters
+        ----------
+        inputs
+            Inputs ``config``, ``codes`` and ``plugins`` of a campaign.
+        elements
+            Elements that are labelled.
+        """
+        return {'type': inputs['config']['labelling']['type']}
 
 
 class LabelWorkChain(TraincraftWorkChain):

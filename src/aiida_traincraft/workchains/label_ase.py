@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiida import orm
@@ -31,6 +32,20 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
         spec.outline(cls.split, while_(cls.has_batches)(cls.run_batches, cls.inspect_batches), cls.results)
         spec.exit_code(400, 'ERROR_BATCH_FAILED', message='A batch of labels failed: {reason}')
 
+    @classmethod
+    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
+        """Tell the whole level: the teacher, its parameters and, if a plugin file made it, that file."""
+        section = inputs['config']['labelling']
+        content = {'type': section['type'], 'calculator': section['calculator']}
+        registry.load_plugins()
+        own = {
+            plugin.name for plugin in registry.plugins() if plugin.function.__module__.startswith(registry.__package__)
+        }
+        if section['calculator']['type'] not in own:
+            files = dict(inputs['plugins']).values() if 'plugins' in inputs else ()
+            content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
+        return content
+
     def split(self) -> None:
         """Find the bounds of the batches."""
         size = self.section('labelling')['batch_size']
@@ -45,7 +60,7 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
     def run_batches(self) -> ToContext:
         """Start the next batches."""
         labelling = self.section('labelling')
-        level = LevelOfTheoryData.get_or_create(self._level(labelling))
+        level = LevelOfTheoryData.get_or_create(self.level_content(self.inputs, ()))
         parameters = {key: labelling[key] for key in ('calculator', 'min_distance')}
         self.ctx.running = self.ctx.pending[: self.section('run')['max_concurrent']]
         return ToContext(
@@ -86,18 +101,6 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
             parts = {key: job.outputs[port] for key, job in jobs.items()}
             first = next(iter(parts.values()))
             self.out(port, first if len(parts) == 1 else self.call_once(f'merge_{port}', merge, **parts))
-
-    def _level(self, labelling: dict[str, Any]) -> dict[str, Any]:
-        """What defines the level of theory: the teacher, its parameters and, if a plugin file made it, that file."""
-        content = {'type': labelling['type'], 'calculator': labelling['calculator']}
-        registry.load_plugins()
-        own = {
-            plugin.name for plugin in registry.plugins() if plugin.function.__module__.startswith(registry.__package__)
-        }
-        if labelling['calculator']['type'] not in own:
-            files = self.inputs.get('plugins', {}).values()
-            content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
-        return content
 
     def _batch(self, index: int) -> ManifestData:
         manifest = self.inputs.structures

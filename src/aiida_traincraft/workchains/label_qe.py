@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -24,8 +24,7 @@ from aiida_traincraft.data.reading import read_structures
 from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.labelling import LabellingConfig
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.quantumespresso import Refusal, too_close, too_large
+from aiida_traincraft.science.quantumespresso import Refusal, too_large
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.isolated_atom import IsolatedAtomWorkChain
 from aiida_traincraft.workchains.label import Labeller, define_label_ports
@@ -35,11 +34,13 @@ from aiida_traincraft.workchains.pw_setup import (
     common_parameters,
     find_family,
     find_pseudos,
+    is_atom,
     level_content,
     n_processes,
     per_atom_thresholds,
     pw_base_inputs,
     resolve,
+    unfit,
 )
 from aiida_traincraft.workchains.window import WindowWorkChain
 
@@ -93,6 +94,21 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         assert isinstance(section, QuantumEspressoLabelling)
         return resolve(section, elements)
 
+    @classmethod
+    def check_geometry(cls, section: LabellingConfig, structure: Structure) -> str | None:
+        """Ask for what pw.x needs: a cell, and atoms that do not overlap."""
+        assert isinstance(section, QuantumEspressoLabelling)
+        refused = unfit(structure, section)
+        return None if refused is None else f'{refused.reason}: {refused.detail}'
+
+    @classmethod
+    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
+        """Tell the whole level, if pw.x was ever asked for its version."""
+        section = QuantumEspressoLabelling.model_validate(inputs['config']['labelling'])
+        version = newest_version(inputs['codes']['pw'])
+        known = 'of a version that "traincraft doctor" finds out' if version is None else version.value
+        return level_content(resolve(section, elements), known)
+
     def needs_version(self) -> bool:
         """Whether nobody has asked pw.x for its version yet."""
         return newest_version(self.inputs.codes['pw']) is None
@@ -131,13 +147,12 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         queue: list[tuple[str, list[int]]] = []
         batch: list[int] = []
         for index, structure in enumerate(structures):
-            if (refused := excessive.get(fingerprints[index])) is not None:
+            refused = unfit(structure, section) or excessive.get(fingerprints[index])
+            if refused is not None:
                 self._row(index, 'failed', refused, tries=0)
             elif fingerprints[index] in known:
                 self._row(index, 'reused', label=known[fingerprints[index]], tries=0)
-            elif (refused := _unfit(structure, section)) is not None:
-                self._row(index, 'failed', refused, tries=0)
-            elif _is_atom(structure):
+            elif is_atom(structure):
                 queue.append((ATOM, [index]))
             elif section.batch_size > 1 and structure.atoms.pbc.all():
                 batch.append(index)
@@ -162,7 +177,13 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         for _ in range(min(self.free_slots(len(self.ctx.running)), len(self.ctx.queue))):
             kind, indices = self.ctx.queue.pop(0)
             key = f'{kind}_{indices[0]:06d}'
-            node = self.submit_once(key, *self._task(kind, indices))
+            try:
+                process, inputs = self._task(kind, indices)
+            except ValueError as error:
+                for index in indices:
+                    self._row(index, 'failed', Refusal('no input for pw.x', str(error)), tries=0)
+                continue
+            node = self.submit_once(key, process, inputs)
             self.ctx.running[key] = [kind, indices, node.uuid]
         return ToContext(**{key: orm.load_node(uuid) for key, (_, _, uuid) in self.ctx.running.items()})
 
@@ -193,9 +214,11 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         structure = orm.load_node(uuids[indices[0]])
         code, options = self.inputs.codes['pw'], self.job_options('pw')
         if kind == ATOM:
-            inputs = self.shared_inputs() | {'config': self.inputs.config}
-            inputs |= {'structure': structure, 'level_of_theory': level, 'version': orm.load_node(self.ctx.version)}
-            return IsolatedAtomWorkChain, inputs
+            inputs = {'structure': structure, 'level_of_theory': level, 'version': orm.load_node(self.ctx.version)}
+            if self.section('labelling') != self.ctx.section:
+                # Completed for all structures, not for this element alone: the level says so.
+                inputs['config'] = orm.Dict(self.inputs.config.get_dict() | {'labelling': dict(self.ctx.section)})
+            return IsolatedAtomWorkChain, self.shared_inputs() | inputs
         family, thresholds = find_family(section.pseudo_family), per_atom_thresholds(section)
         if kind == SINGLE:
             pseudos = find_pseudos(family, structure.elements)
@@ -219,7 +242,8 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
             'max_pressure': section.max_pressure,
             'version': orm.load_node(self.ctx.version).value,
         }
-        options['max_wallclock_seconds'] = math.ceil(len(indices) / section.concurrent) * limit + SCHEDULING_MARGIN
+        needed = math.ceil(len(indices) / section.concurrent) * limit + SCHEDULING_MARGIN
+        options['max_wallclock_seconds'] = section.batch_wallclock_seconds or needed
         return CalculationFactory('traincraft.pw_batch'), {
             'code': code,
             'structures': ManifestData([uuids[i] for i in indices], [fingerprints[i] for i in indices]),
@@ -231,12 +255,25 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
 
     def _collect_atom(self, node: orm.WorkChainNode, indices: list[int]) -> None:
         (index,) = indices
-        tries = sum(isinstance(child, orm.CalcJobNode) for child in node.called_descendants)
+        attempts = sorted(
+            (child for child in node.called if isinstance(child, orm.WorkChainNode)), key=lambda child: int(child.pk)
+        )
+        jobs = [job for job in node.called_descendants if isinstance(job, orm.CalcJobNode)]
+        tries, process = len(jobs), max(jobs, key=lambda job: int(job.pk), default=node).uuid
         if node.is_finished_ok:
-            self._row(index, 'ok', label=node.outputs.label.uuid, tries=tries, process=node.uuid)
-        else:
-            reason = Refusal('isolated atom not converged', node.exit_message or str(node.process_state.value))
-            self._row(index, 'failed', reason, tries=tries, process=node.uuid)
+            status = 'ok' if tries == 1 else 'recovered'
+            self._row(index, status, label=node.outputs.label.uuid, tries=tries, process=process)
+            return
+        told = node.exit_message or node.exception or str(node.process_state.value)
+        refused = None
+        if attempts:
+            version = orm.load_node(self.ctx.version).value
+            refused, _ = run_refusal(self._section(), attempts[-1], version, periodic=False)
+        reason = refused.reason if refused is not None else 'isolated atom without its moment'
+        self._row(index, 'failed', Refusal(reason, told), tries=tries, process=process)
+        if self._section().max_failed_fraction < 1.0:
+            # Without E0 there is no training, whatever the others give.
+            self._skip('an isolated atom failed')
 
     def _collect_batch(self, node: orm.CalcJobNode, indices: list[int]) -> None:
         """Keep the labels; what has none gets a calculation of its own, with its error handlers."""
@@ -285,12 +322,16 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         """Drop what waits when so much failed that the rest cannot save it: it would be calculated for nothing."""
         total = len(self.inputs.structures)
         failed = sum(row['status'] == 'failed' for row in self.ctx.rows.values())
-        if self.ctx.queue and failed > self._section().max_failed_fraction * total:
-            skipped = [index for _, indices in self.ctx.queue for index in indices]
-            self.report(f'{failed} of {total} labels failed: the {len(skipped)} that wait are skipped')
-            for index in skipped:
-                self._row(index, 'skipped', Refusal('too many others failed', ''), tries=0)
-            self.ctx.queue = []
+        if failed > self._section().max_failed_fraction * total:
+            self._skip('too many others failed')
+
+    def _skip(self, reason: str) -> None:
+        skipped = [index for _, indices in self.ctx.queue for index in indices]
+        self.ctx.queue = []
+        for index in skipped:
+            self._row(index, 'skipped', Refusal(reason, ''), tries=0)
+        if skipped:
+            self.report(f'{reason}: the {len(skipped)} structures that wait are skipped')
 
     def _row(
         self,
@@ -321,10 +362,6 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         return QuantumEspressoLabelling.model_validate(self.ctx.section)
 
 
-def _is_atom(structure: Structure) -> bool:
-    return len(structure) == 1 and not structure.atoms.pbc.any()
-
-
 def _excessive(known: dict[str, str], section: QuantumEspressoLabelling) -> dict[str, Refusal]:
     """Labels found, by the structure's fingerprint, that another campaign took and that this one would refuse."""
     by_uuid = {uuid: fingerprint for fingerprint, uuid in known.items()}
@@ -341,12 +378,3 @@ def _excessive(known: dict[str, str], section: QuantumEspressoLabelling) -> dict
         if refused is not None:
             found[by_uuid[uuid]] = refused
     return found
-
-
-def _unfit(structure: Structure, section: QuantumEspressoLabelling) -> Refusal | None:
-    """Why a structure cannot be calculated at all."""
-    if _is_atom(structure):
-        return None
-    if structure.atoms.cell.rank < 3:
-        return Refusal('no cell', 'pw.x needs three cell vectors: give molecules and slabs a box with vacuum')
-    return too_close(minimum_distance(structure.atoms), section.min_distance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from aiida import orm
-from aiida.common import exceptions
+from aiida.common.log import override_log_level
 from aiida_pseudo.data.pseudo import UpfData
 
 from aiida_traincraft.science.config.base import ConfigIssue
@@ -38,8 +38,8 @@ def check_labelling(
             issues.append(ConfigIssue(where, f'{moment:g} is more than its {pseudos[element].z_valence} electrons'))
     if pw is not None:
         issues += _check_code(pw)
-        if section.batch_size > 1 and not isinstance(pw, orm.InstalledCode):
-            issues.append(ConfigIssue('labelling.batch_size', f'{pw.full_label} is no installed code: set it to 1'))
+        if section.batch_size > 1 and isinstance(pw, orm.ContainerizedCode):
+            issues.append(ConfigIssue('labelling.batch_size', f'{pw.full_label} runs in a container: set it to 1'))
     return issues
 
 
@@ -70,9 +70,9 @@ def _check_code(code: orm.AbstractCode) -> list[ConfigIssue]:
     plugin = code.default_calc_job_plugin
     if plugin not in (None, 'quantumespresso.pw'):
         return [ConfigIssue(path, f'{code.full_label} is a code of {plugin!r}, not of pw.x')]
+    if not isinstance(code, orm.InstalledCode):
+        return [ConfigIssue(path, f'{code.full_label} cannot be used: pw.x must be an installed or containerized code')]
     computer = code.computer
-    if computer is None:
-        return []
     if not computer.is_configured:
         return [
             ConfigIssue(
@@ -81,12 +81,14 @@ def _check_code(code: orm.AbstractCode) -> list[ConfigIssue]:
                 f'verdi computer configure {computer.transport_type} {computer.label}',
             )
         ]
-    if not isinstance(code, orm.InstalledCode):
-        return []
     try:
+        if isinstance(code, orm.ContainerizedCode):
+            # Its path is one inside the container: all that can be seen is whether the computer answers.
+            with override_log_level(), computer.get_transport():
+                return []
         code.validate_filepath_executable()
-    except exceptions.ValidationError as error:
-        # Whatever a transport raised: the computer does not answer.
+    except Exception as error:
+        # Every transport has exceptions of its own.
         cause = f' ({type(error.__cause__).__name__}: {error.__cause__})' if error.__cause__ else ''
         return [ConfigIssue(path, f'{code.full_label} cannot be used: {error}{cause}')]
     return []

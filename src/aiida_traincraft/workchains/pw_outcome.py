@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiida import orm
 
 from aiida_traincraft.calculations.pw_inputs import n_electrons
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.science.quantumespresso import Limits, Refusal, failure, refusal
+from aiida_traincraft.science.quantumespresso import Limits, Refusal, failure, insufficient_bands, refusal
 
 
 def run_refusal(
@@ -37,7 +39,6 @@ def run_refusal(
             name: trajectory.get_array(name)[-1] for name in trajectory.get_arraynames() if name in ('forces', 'stress')
         }
     )
-    bands = outputs.output_band.get_bands(also_occupations=True) if 'output_band' in outputs else None
     limits = Limits(
         conv_thr=float(jobs[-1].inputs.parameters['ELECTRONS']['conv_thr']),
         n_electrons=n_electrons(structure, run.inputs.pw.pseudos),
@@ -51,23 +52,47 @@ def run_refusal(
     ]
     if wrong:
         return Refusal('wrong pseudopotential', f'that of {", ".join(wrong)} is of another element'), jobs
-    refused = refusal(outputs.output_parameters.get_dict(), arrays.get('forces'), arrays.get('stress'), bands, limits)
+    refused = refusal(
+        outputs.output_parameters.get_dict(), arrays.get('forces'), arrays.get('stress'), _bands(outputs), limits
+    )
     return refused, jobs
+
+
+def retrieved_text(job: orm.CalcJobNode, name: str | None) -> str:
+    """Content of a file that came back, empty if it did not; whatever bytes a program that was killed left in it."""
+    if name is None:
+        return ''
+    try:
+        content = job.outputs.retrieved.base.repository.get_object_content(name, mode='rb')
+    except (AttributeError, OSError):
+        return ''
+    return str(content.decode(errors='replace'))
 
 
 def _failure(run: orm.WorkChainNode, jobs: list[orm.CalcJobNode]) -> Refusal:
     if not jobs:
-        return Refusal('pw.x was not started', run.exit_message or run.exception or str(run.process_state.value))
+        return Refusal('pw.x was not started', run.exit_message or _broken_off(run))
     last = jobs[-1]
     if not last.is_finished:
-        return Refusal('scheduler failure', last.exception or f'the job is {last.process_state.value}')
-    files = {name: '' for name in ('CRASH', 'aiida.out')}
-    if 'retrieved' in last.outputs:
-        present = last.outputs.retrieved.base.repository.list_object_names()
-        files |= {
-            name: last.outputs.retrieved.base.repository.get_object_content(name) for name in files if name in present
-        }
-    return failure(_exit_label(last), files['CRASH'], files['aiida.out'])
+        return Refusal('broke off in AiiDA', _broken_off(last))
+    if last.is_finished_ok:
+        # A check of the WorkChain wanted more, until its runs were used up.
+        told = run.exit_message or _broken_off(run)
+        refused = insufficient_bands(last.outputs.output_parameters.get_dict(), _bands(last.outputs))
+        if refused is not None:
+            return Refusal(refused.reason, f'{refused.detail} after {len(jobs)} runs; {told}')
+        return Refusal('broke off in AiiDA', told)
+    crash, stdout = (retrieved_text(last, name) for name in ('CRASH', 'aiida.out'))
+    return failure(_exit_label(last), crash, stdout, retrieved_text(last, last.get_option('scheduler_stderr')))
+
+
+def _broken_off(node: orm.ProcessNode) -> str:
+    lines = (node.exception or '').strip().splitlines()
+    return lines[-1] if lines else f'the process is {node.process_state.value}'
+
+
+def _bands(outputs: Any) -> tuple[Any, Any] | None:
+    return outputs.output_band.get_bands(also_occupations=True) if 'output_band' in outputs else None
 
 
 def _exit_label(job: orm.CalcJobNode) -> str:

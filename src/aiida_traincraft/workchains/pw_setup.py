@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
 from aiida import orm
 from aiida_pseudo.data.pseudo import UpfData
 from aiida_pseudo.groups.family import PseudoPotentialFamily
@@ -13,7 +14,9 @@ from aiida_quantumespresso.common.types import ElectronicType
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.science.quantumespresso import upf_functional
+from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.quantumespresso import Refusal, too_close, upf_functional
+from aiida_traincraft.science.structure import Structure
 
 ATOM_SMEARING = {'smearing': 'gaussian', 'degauss': 0.002}
 """Of isolated atoms (degauss in Ry)."""
@@ -160,7 +163,7 @@ def level_content(section: QuantumEspressoLabelling, version: str) -> dict[str, 
         'type': section.type,
         'code': f'pw.x {version}',
         'pseudopotentials': {pseudo.element: pseudo.md5 for pseudo in family.nodes},
-        'functional': sorted({upf_functional(pseudo.get_content()) for pseudo in family.nodes}),
+        'functional': sorted({_functional(pseudo) for pseudo in family.nodes}),
         'ecutwfc_ry': section.ecutwfc,
         'ecutrho_ry': section.ecutrho,
         'kpoints_distance_per_angstrom': section.kpoints_distance,
@@ -172,6 +175,33 @@ def level_content(section: QuantumEspressoLabelling, version: str) -> dict[str, 
         'isolated_atoms': {'box_angstrom': section.atom_box, 'spin': "Hund's rules", **ATOM_SMEARING},
     }
     return content
+
+
+def unfit(structure: Structure, section: QuantumEspressoLabelling) -> Refusal | None:
+    """Why pw.x cannot label a structure at all, None if it can."""
+    if is_atom(structure):
+        return None
+    atoms = structure.atoms
+    if atoms.cell.rank < 3:
+        return Refusal('no cell', 'pw.x needs three cell vectors: give molecules and slabs a box with vacuum')
+    if atoms.pbc.sum() == 2 and atoms.pbc[2]:
+        return Refusal('unsupported periodicity', 'a slab must be periodic along the first two cell vectors: rotate it')
+    if np.any(atoms.get_initial_magnetic_moments()):
+        return Refusal('moments of a structure', 'moments come by element from labelling.magnetic_moments: remove them')
+    return too_close(minimum_distance(atoms), section.min_distance)
+
+
+def is_atom(structure: Structure) -> bool:
+    """Whether a structure is an isolated atom, which gets a box of its own."""
+    return len(structure) == 1 and not structure.atoms.pbc.any()
+
+
+def _functional(pseudo: UpfData) -> str:
+    try:
+        return upf_functional(pseudo.get_content())
+    except ValueError:
+        # Of an element that nobody uses, perhaps; those of the campaign are checked.
+        return 'unknown'
 
 
 def _occupations(section: QuantumEspressoLabelling) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from aiida.orm.utils.log import DBLogHandler
 from plumpy.greenback_bridge import run_until_complete
 
 from aiida_traincraft.science.quantumespresso import error_message
+from aiida_traincraft.workchains.pw_outcome import retrieved_text
 
 ATTEMPTS = 'transport.task_maximum_attempts'
 TAIL = 2000
@@ -134,8 +135,9 @@ def explain(node: orm.CalcJobNode, role: str) -> str:
     """Say what went wrong with a job that has ended, and what to do."""
     if node.is_excepted:
         return f'the job broke off: {(node.exception or "").strip().splitlines()[-1]} (PK {node.pk})'
-    stdout, crash = _file(node, node.get_option('output_filename')), _file(node, 'CRASH')
-    stderr = '\n'.join([node.get_scheduler_stderr() or '', _file(node, 'traincraft.err'), _file(node, 'aiida.err')])
+    stdout, crash = retrieved_text(node, node.get_option('output_filename')), retrieved_text(node, 'CRASH')
+    errors = (node.get_option('scheduler_stderr'), 'traincraft.err', 'aiida.err')
+    stderr = '\n'.join(retrieved_text(node, name) for name in errors)
     said = error_message(crash, stdout) if '%%%' in crash + stdout else _last_words(stderr) or _last_words(stdout)
     reason = ' '.join((node.exit_message or f'exit status {node.exit_status}').split()).rstrip('. -')
     if said and said.rstrip('. ') not in reason:
@@ -184,14 +186,6 @@ def _last_words(text: str) -> str:
     """Last line that is more than a ruler."""
     lines = [line.strip() for line in text.splitlines() if re.search(r'[A-Za-z]', line)]
     return lines[-1][:200] if lines else ''
-
-
-def _file(node: orm.CalcJobNode, name: str) -> str:
-    try:
-        content = node.outputs.retrieved.base.repository.get_object_content(name, mode='rb')
-    except (AttributeError, OSError):
-        return ''
-    return str(content.decode(errors='replace'))
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ def test_least_that_is_needed():
         MAGNETIC,
         {'batch_size': 20, 'concurrent': 2},
         {'parallelization': {'npool': 2, 'ndiag': 1}},
-        {'parameters': {'ELECTRONS': {'mixing_beta': 0.3}, 'SYSTEM': {'hubbard_u(1)': 4.0}, 'CONTROL': {}}},
+        {'parameters': {'ELECTRONS': {'mixing_beta': 0.3}, 'SYSTEM': {'hubbard_u': {'Fe': 4.0}}, 'CONTROL': {}}},
     ],
 )
 def test_good_combinations_survive_storage(keys):
@@ -139,6 +139,10 @@ def test_the_advice_names_keys_that_exist():
             'keyword SYSTEM.starting_magnetization(1) cannot be set here: use the key "magnetic_moments"',
         ),
         ({'SYSTEM': {'celldm(1)': 10.0}}, 'keyword SYSTEM.celldm(1) cannot be set here: follows from the structure'),
+        (
+            {'SYSTEM': {'hubbard_u(1)': 4.0}},
+            'keyword SYSTEM.hubbard_u(1) cannot be set here: write hubbard_u = { ELEMENT = value }',
+        ),
         ({'SYSTEM': {'ECUTWFC': 30.0}}, "write keyword 'ECUTWFC' of SYSTEM in lower case"),
         ({'system': {'nosym': True}}, "no namelist 'system' (allowed: CONTROL, SYSTEM, ELECTRONS, in capitals)"),
         ({'IONS': {'ion_dynamics': 'bfgs'}}, "no namelist 'IONS' (allowed: CONTROL, SYSTEM, ELECTRONS, in capitals)"),

@@ -26,6 +26,14 @@ class CodeConfig(StrictModel):
     """Queue of the scheduler."""
     account: str | None = None
     """Account that pays."""
+    qos: str | None = None
+    """Quality of service."""
+    max_memory_kb: int | None = Field(default=None, ge=1)
+    """Memory per node (kB)."""
+    custom_scheduler_commands: str = ''
+    """Further lines of the job script's header, such as ``#SBATCH --constraint=...``."""
+    mpirun_extra_params: list[str] = []
+    """Further arguments of the MPI launcher."""
     prepend_text: str = ''
     """Shell lines before the command, such as ``module load``."""
 

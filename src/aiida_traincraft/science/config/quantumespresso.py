@@ -15,7 +15,10 @@ TAKEN = {
         ('calculation', 'restart_mode', 'tprnfor', 'tstress', 'outdir', 'prefix', 'pseudo_dir'),
         'is set for every label',
     )
-    | {'max_seconds': 'follows from codes.pw.max_wallclock_seconds'},
+    | {
+        'max_seconds': 'follows from codes.pw.max_wallclock_seconds',
+        'etot_conv_thr': 'follows from the number of atoms',
+    },
     'SYSTEM': {
         'ecutwfc': 'use the key "ecutwfc"',
         'ecutrho': 'use the key "ecutrho"',
@@ -27,6 +30,8 @@ TAKEN = {
         'tot_magnetization': 'use the key "magnetic_moments"',
         'nbnd': 'pw.x takes enough bands, and too few are found out',
         'tot_charge': 'labels are of neutral cells',
+        'noncolin': 'labels are collinear',
+        'lspinorb': 'labels are collinear',
     }
     | dict.fromkeys(
         ('ibrav', 'nat', 'ntyp', 'celldm', 'a', 'b', 'c', 'cosab', 'cosac', 'cosbc'), 'follows from the structure'
@@ -77,12 +82,14 @@ class QuantumEspressoLabelling(LabellingConfig):
     """Structures per job; whatever fails in a batch gets a job of its own. Above 1 for many small structures."""
     concurrent: int = Field(default=1, ge=1)
     """pw.x side by side within a batch; each gets an equal part of the job's MPI processes."""
+    batch_wallclock_seconds: int | None = Field(default=None, ge=1)
+    """Time limit of a whole batch (s), as the queue allows; without it, that of all its structures together."""
     max_force: float = Field(default=100.0, gt=0)
     """Labels with a larger force (eV/Å) are refused."""
     max_pressure: float = Field(default=300.0, gt=0)
     """Labels with a larger absolute pressure (GPa) are refused."""
     atom_box: float = Field(default=9.0, ge=5)
-    """Edge of the box around an isolated atom (Å)."""
+    """Edge of the box around an isolated atom (Å); part of the level of theory."""
 
     @field_validator('parameters')
     @classmethod
@@ -93,7 +100,11 @@ class QuantumEspressoLabelling(LabellingConfig):
             for keyword in keywords:
                 if keyword != keyword.lower():
                     raise ValueError(f'write keyword {keyword!r} of {namelist} in lower case')
-                advice = TAKEN[namelist].get(keyword.partition('(')[0])
+                name = keyword.partition('(')[0]
+                advice = TAKEN[namelist].get(name)
+                if name != keyword and advice is None:
+                    # Species are counted in each structure anew: the same number would mean another element.
+                    advice = f'write {name} = {{ ELEMENT = value }}'
                 if advice is not None:
                     raise ValueError(f'keyword {namelist}.{keyword} cannot be set here: {advice}')
         return parameters
