@@ -62,9 +62,8 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
     for row in rows[:MAX_FAILED]:
         tries = f' after {row.tries} tries' if row.tries > 1 else ''
         detail = f': {row.detail}' if row.detail else ''
-        console.print(
-            f'{row.status}{tries}: structure {row.structure[:8]}, {row.reason}{detail}', highlight=False, markup=False
-        )
+        line = f'{row.status}{tries}: structure {row.structure[:8]}, {row.reason}{detail}'
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if len(rows) > MAX_FAILED:
         console.print(f'... and {len(rows) - MAX_FAILED} more', highlight=False)
 
