@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from aiida_traincraft.science.config.training import PaceLinearTraining
 from aiida_traincraft.science.structure import write_frames
 from aiida_traincraft.science.worker import run_task
 
@@ -22,7 +23,7 @@ def test_task_writes_potential_and_metrics(tmp_path, copper_frames):
     assert (result['status'], result['n_functions'], result['n_structures']) == ('ok', {'Cu': 30}, 30)
     assert result['elements'] == ['Cu']
     assert 0 < result['train']['force_rmse'] < 0.05
-    assert len(result['scan']) == 6
+    assert [row['ridge'] for row in result['scan']] == PaceLinearTraining().ridge
     assert 1.5 < result['shortest']['Cu-Cu'] < 2.6
     assert (tmp_path / 'potential.yaml').is_file()
 
