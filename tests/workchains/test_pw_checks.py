@@ -106,7 +106,7 @@ def test_another_functional(issues):
 
 
 def test_mixed_functionals(issues, make_family):
-    family = make_family('mixed', {'Si': 'PBE', 'C': 'SLA PZ NOGX NOGC'}, ('Si', 'C'))
+    family = make_family('two-functionals', {'Si': 'PBE', 'C': 'SLA PZ NOGX NOGC'}, ('Si', 'C'))
     issue = only(issues(('Si', 'C'), pseudo_family=family.label))
     assert issue.path == 'labelling.pseudo_family'
     assert 'different functionals' in issue.message
