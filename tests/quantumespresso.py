@@ -21,21 +21,27 @@ CUTOFFS = {'cutoff_wfc': 12.0, 'cutoff_rho': 48.0}
 
 
 @pytest.fixture(scope='session')
-def pw_code(localhost) -> Any:
-    """The pw.x of this machine as a code, without MPI."""
-    from aiida import orm
-
+def pw_executable() -> str:
+    """The pw.x of this machine; whatever runs it needs whole pseudopotentials too."""
     executable = shutil.which('pw.x')
     if executable is None:
         pytest.skip('no pw.x: install Quantum ESPRESSO')
     if not (PSEUDOS / 'Si.pz-vbc.UPF').exists():
         pytest.skip(f'no pseudopotentials in {PSEUDOS}: install quantum-espresso-data, or set TRAINCRAFT_PSEUDOS')
+    return executable
+
+
+@pytest.fixture(scope='session')
+def pw_code(localhost, pw_executable) -> Any:
+    """The pw.x of this machine as a code, without MPI."""
+    from aiida import orm
+
     found = orm.QueryBuilder().append(orm.InstalledCode, filters={'label': 'pw'}).first(flat=True)
     return (
         found
         or orm.InstalledCode(
             localhost,
-            executable,
+            pw_executable,
             label='pw',
             default_calc_job_plugin='quantumespresso.pw',
             prepend_text='export OMP_NUM_THREADS=1',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -38,9 +37,7 @@ print(json.dumps({
 
 
 @pytest.fixture(scope='module')
-def silicon(make_site, pseudo_folder):
-    if shutil.which('pw.x') is None:
-        pytest.skip('no pw.x: install Quantum ESPRESSO')
+def silicon(make_site, pseudo_folder, pw_executable):
     site = make_site('silicon')
     site.traincraft('pseudos', 'install', str(pseudo_folder), '--family', 'lda-vbc')
     site.traincraft('run', str(CONFIG), '--detach')

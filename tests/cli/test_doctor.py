@@ -149,19 +149,17 @@ def test_an_interpreter_without_packages(findings, campaign_content, python_code
     assert lines['pace'].startswith('skipped')
 
 
-@pytest.mark.skipif(shutil.which('pw.x') is None, reason='no pw.x on PATH')
-def test_real_pw(pw_finding, localhost):
-    line = pw_finding(localhost, shutil.which('pw.x'))
+def test_real_pw(pw_finding, localhost, pw_executable):
+    line = pw_finding(localhost, pw_executable)
     assert line.startswith('ok'), line
     assert "Si2 with 'doctors': -2" in line
     assert 'forces and stress' in line
     assert 'pw.x ' in line
 
 
-@pytest.mark.skipif(shutil.which('pw.x') is None, reason='no pw.x on PATH')
-def test_a_keyword_that_pw_does_not_know(findings, campaign_content, pw_finding, localhost):
+def test_a_keyword_that_pw_does_not_know(findings, campaign_content, pw_finding, localhost, pw_executable):
     """The campaign's own keywords are tried, and what pw.x says of them is told."""
-    code = orm.InstalledCode(localhost, shutil.which('pw.x'), label='pw-of-keyword').store()
+    code = orm.InstalledCode(localhost, pw_executable, label='pw-of-keyword').store()
     campaign_content['labelling'] = {
         'type': 'quantumespresso',
         'pseudo_family': 'doctors',
@@ -173,10 +171,9 @@ def test_a_keyword_that_pw_does_not_know(findings, campaign_content, pw_finding,
     assert 'namelist' in lines['pw']
 
 
-@pytest.mark.skipif(shutil.which('pw.x') is None, reason='no pw.x on PATH')
-def test_pw_in_a_container(findings, campaign_content, family, localhost, executable):
+def test_pw_in_a_container(findings, campaign_content, family, localhost, executable, pw_executable):
     """The path of the code exists in the container only."""
-    engine = executable('apptainer', f'#!/bin/bash\nshift 3\nexec {shutil.which("pw.x")} "$@"\n')
+    engine = executable('apptainer', f'#!/bin/bash\nshift 3\nexec {pw_executable} "$@"\n')
     settings = {'engine_command': f'{engine} exec {{image_name}}', 'image_name': 'qe.sif', 'label': 'contained-pw'}
     orm.ContainerizedCode(computer=localhost, filepath_executable='/only/inside/pw.x', **settings).store()
     campaign_content['labelling'] = {'type': 'quantumespresso', 'pseudo_family': family}

@@ -40,9 +40,9 @@ from aiida_traincraft.workchains.pw_setup import (
     common_parameters,
     find_family,
     find_pseudos,
-    n_processes,
     per_atom_thresholds,
     resolve,
+    with_mpi,
 )
 from aiida_traincraft.workchains.trial_job import run_trial
 
@@ -247,12 +247,13 @@ def _labels(place: _Place) -> DatasetData:
 
 def _check_pw(place: _Place) -> str:
     section = _labelling(place.campaign)
-    elements = sorted(find_family(section.pseudo_family).elements)
+    family = find_family(section.pseudo_family)
+    elements = sorted(family.elements)
     element = 'Si' if 'Si' in elements else elements[0]
-    pseudos = find_pseudos(find_family(section.pseudo_family), [element])
+    pseudos = find_pseudos(family, [element])
     section = resolve(section, [element])
 
-    options = {'withmpi': n_processes(place.options) > 1}
+    options = with_mpi(place.options)
     version = place.run(PwVersionCalculation, options=options).outputs.version.value
     edge = 4 * 2 * covalent_radii[atomic_numbers[element]] / np.sqrt(3)
     structure = orm.StructureData(ase=bulk(element, 'diamond', a=edge))

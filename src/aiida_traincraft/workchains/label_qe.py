@@ -36,11 +36,11 @@ from aiida_traincraft.workchains.pw_setup import (
     find_pseudos,
     is_atom,
     level_content,
-    n_processes,
     per_atom_thresholds,
     pw_base_inputs,
     resolve,
     unfit,
+    with_mpi,
 )
 from aiida_traincraft.workchains.window import WindowWorkChain
 
@@ -115,8 +115,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
 
     def ask_version(self) -> ToContext:
         """Ask."""
-        options = self.job_options('pw')
-        options |= {'withmpi': n_processes(options) > 1}
+        options = with_mpi(self.job_options('pw'))
         inputs = {'code': self.inputs.codes['pw'], 'metadata': {'options': options}}
         return ToContext(asked=self.submit_once('version', PwVersionCalculation, inputs))
 
@@ -261,8 +260,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         jobs = [job for job in node.called_descendants if isinstance(job, orm.CalcJobNode)]
         tries, process = len(jobs), max(jobs, key=lambda job: int(job.pk), default=node).uuid
         if node.is_finished_ok:
-            status = 'ok' if tries == 1 else 'recovered'
-            self._row(index, status, label=node.outputs.label.uuid, tries=tries, process=process)
+            self._labelled(index, node.outputs.label.uuid, tries, process)
             return
         told = node.exit_message or node.exception or str(node.process_state.value)
         refused = None
@@ -316,7 +314,10 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
             trajectory=node.outputs.output_trajectory,
             kpoints=jobs[-1].inputs.kpoints,
         )
-        self._row(index, 'ok' if tries == 1 else 'recovered', label=label.uuid, tries=tries, process=process)
+        self._labelled(index, label.uuid, tries, process)
+
+    def _labelled(self, index: int, label: str, tries: int, process: str) -> None:
+        self._row(index, 'ok' if tries == 1 else 'recovered', label=label, tries=tries, process=process)
 
     def _skip_if_hopeless(self) -> None:
         """Drop what waits when so much failed that the rest cannot save it: it would be calculated for nothing."""

@@ -159,7 +159,7 @@ def level_content(section: QuantumEspressoLabelling, version: str) -> dict[str, 
         physical = {key: value for key, value in given.items() if key not in NUMERICS[namelist]}
         if physical:
             keywords[namelist] = physical
-    content: dict[str, Any] = {
+    return {
         'type': section.type,
         'code': f'pw.x {version}',
         'pseudopotentials': {pseudo.element: pseudo.md5 for pseudo in family.nodes},
@@ -174,7 +174,6 @@ def level_content(section: QuantumEspressoLabelling, version: str) -> dict[str, 
         'parameters': keywords,
         'isolated_atoms': {'box_angstrom': section.atom_box, 'spin': "Hund's rules", **ATOM_SMEARING},
     }
-    return content
 
 
 def unfit(structure: Structure, section: QuantumEspressoLabelling) -> Refusal | None:
@@ -252,13 +251,13 @@ def pw_base_inputs(
         protocol=section.protocol,
         overrides=overrides,
         electronic_type=ElectronicType.INSULATOR if fixed else ElectronicType.METAL,
-        options=options | {'withmpi': n_processes(options) > 1},
+        options=with_mpi(options),
     )
     inputs: dict[str, Any] = builder._inputs(prune=True)
     return inputs
 
 
-def n_processes(options: Mapping[str, Any]) -> int:
-    """MPI processes of a job."""
+def with_mpi(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a job of pw.x, which takes an MPI launcher only for more than one process."""
     resources = options['resources']
-    return int(resources['num_machines'] * resources['num_mpiprocs_per_machine'])
+    return {**options, 'withmpi': resources['num_machines'] * resources['num_mpiprocs_per_machine'] > 1}
