@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from aiida import orm
@@ -38,3 +39,17 @@ def refused(traincraft) -> Callable[..., str]:
         return result.output
 
     return call
+
+
+@pytest.fixture
+def put(tmp_path) -> Callable[[str, str, str], Path]:
+    """Function that writes a script that stands in for a program."""
+
+    def write(folder: str, name: str, script: str) -> Path:
+        path = tmp_path / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(script)
+        path.chmod(0o755)
+        return path
+
+    return write

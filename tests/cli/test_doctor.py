@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,17 +46,9 @@ def family(traincraft, pseudo_folder) -> str:
 
 
 @pytest.fixture
-def executable(tmp_path) -> Callable[[str, str], Path]:
-    """Function that writes a script that stands in for a program."""
-
-    def write(name: str, script: str) -> Path:
-        path = tmp_path / 'stand-in' / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(script)
-        path.chmod(0o755)
-        return path
-
-    return write
+def executable(put) -> Callable[[str, str], Path]:
+    """Function that writes a script that stands in for a program, in a folder of its own."""
+    return partial(put, 'stand-in')
 
 
 @pytest.fixture

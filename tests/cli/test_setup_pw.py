@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from aiida import orm
@@ -12,20 +11,6 @@ PROGRAM = '#!/bin/bash\n'
 # Stand-ins for the mpirun of Open MPI, which does not start as root, and of one that does.
 STRICT_MPIRUN = '#!/bin/bash\necho "mpirun has detected an attempt to run as root." >&2\nexit 1\n'
 EASY_MPIRUN = '#!/bin/bash\nexit 0\n'
-
-
-@pytest.fixture
-def put(tmp_path) -> Callable[[str, str, str], Path]:
-    """Function that writes a script that stands in for a program."""
-
-    def write(folder: str, name: str, script: str) -> Path:
-        path = tmp_path / folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(script)
-        path.chmod(0o755)
-        return path
-
-    return write
 
 
 @pytest.fixture
