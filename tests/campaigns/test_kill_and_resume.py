@@ -54,6 +54,8 @@ def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
 
     site = make_site('killed')
     site.traincraft('run', str(CONFIG), '--detach')
+    # The command waits until the daemon has it: AiiDA's broker loses the task of a sender that ends too early.
+    site.wait_for('p.state != "created"', seconds=1)
     for stage in ('"explore"', '"label" and p.cycle == 1'):
         site.wait_for(f'p.stage == {stage} and p.jobs_running', seconds=120)
         assert site.kill_everything() >= 3

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
 import psutil
 from aiida import orm
+from aiida.engine import ProcessState
 from aiida.engine.daemon.client import DaemonClient, get_daemon_client
 from aiida.engine.processes.control import play_processes
 from aiida.manage.configuration import get_config, load_profile
@@ -53,6 +55,24 @@ def stop_daemon() -> None:
     if is_alive():
         client.stop_daemon(timeout=DAEMON_TIMEOUT)
     end_orphans(client)
+
+
+def await_pickup(process: orm.ProcessNode, seconds: float = 60.0) -> None:
+    """Wait until the daemon has taken a submitted process up.
+
+    AiiDA drops the task of a sender that ends before the broker, which may still be starting, has answered; the
+    process would stay "created" for ever.
+    """
+    deadline = time.monotonic() + seconds
+    while orm.load_node(process.pk).process_state is ProcessState.CREATED:
+        if time.monotonic() > deadline:
+            click.echo(
+                f'the daemon has not taken it up within {seconds:.0f} s: its slots may be full '
+                '("verdi daemon status"); if it stays so: verdi process repair',
+                err=True,
+            )
+            return
+        time.sleep(0.2)
 
 
 def play_paused(campaign: orm.WorkChainNode) -> None:

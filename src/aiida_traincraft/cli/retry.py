@@ -73,6 +73,7 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
         retry = submit(builder)
         click.echo(f'submitted: PK {retry.pk}, UUID {retry.uuid}')
         if detach:
+            profiles.await_pickup(retry)
             click.echo(f'follow it with: verdi process status {retry.pk}')
             return
         if not wait(retry.pk, node.pk):

@@ -45,6 +45,7 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     node = submit(builder)
     click.echo(f'campaign {config.run.name!r} is submitted: PK {node.pk}, UUID {node.uuid}')
     if detach:
+        profiles.await_pickup(node)
         click.echo(f'follow it with: traincraft watch {node.pk}')
         return
     if not _watch(node.pk):
