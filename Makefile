@@ -1,19 +1,24 @@
 # "make demo" and "make test" do all set-up themselves: a virtual environment in .venv, another for pacemaker's
-# TensorFlow in .venv-pace, and an AiiDA profile in .aiida. No service is needed and no other profile is touched.
+# TensorFlow in .venv-pace, one for MACE in .venv-mace, and an AiiDA profile in .aiida. No service is needed and no other profile is touched.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PACE_BIN := .venv-pace/bin
+MACE_BIN := .venv-mace/bin
 TRAINCRAFT := $(BIN)/traincraft -p traincraft
 
 export AIIDA_PATH := $(CURDIR)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Where PyPI's torch brings CUDA along and you want none:
+#   make setup-mace TORCH='torch --index-url https://download.pytorch.org/whl/cpu'
+TORCH ?= torch==2.13.0
+
 # Debian's pseudopotentials for the demo with DFT; any folder with Si.pz-vbc.UPF and Al.pz-vbc.UPF will do.
 PSEUDOS ?= /usr/share/espresso/pseudo
 
-.PHONY: demo demo-pace demo-qe test test-fast lint setup setup-pace setup-qe clean
+.PHONY: demo demo-pace demo-mace demo-qe test test-fast lint setup setup-pace setup-mace setup-qe clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -28,11 +33,21 @@ PSEUDOS ?= /usr/share/espresso/pseudo
 	$(PACE_BIN)/pip install --quiet --no-deps 'tf_keras==2.20.1' 'tensorpotential==0.6.2.1'
 	touch $@
 
+# torch first: mace-torch alone would choose a build by itself.
+.venv-mace/.done: Makefile
+	$(PYTHON) -m venv .venv-mace
+	$(MACE_BIN)/pip install --quiet $(TORCH)
+	$(MACE_BIN)/pip install --quiet 'mace-torch==0.3.16' 'ase>=3.27' 'pydantic>=2.7,<3'
+	touch $@
+
 setup: .venv/.done
 	$(TRAINCRAFT) setup --create --wal
 
 setup-pace: .venv/.done .venv-pace/.done
 	$(TRAINCRAFT) setup --create --wal --python $(PACE_BIN)/python
+
+setup-mace: .venv/.done .venv-mace/.done
+	$(TRAINCRAFT) setup --create --wal --python $(MACE_BIN)/python
 
 # pw.x comes from Debian's packages where they can be installed; elsewhere the user has to.
 setup-qe:
@@ -56,6 +71,9 @@ demo: setup
 demo-pace: setup-pace
 	$(TRAINCRAFT) run examples/cu_pace.toml --stop-daemon
 
+demo-mace: setup-mace
+	$(TRAINCRAFT) run examples/cu_mace.toml --stop-daemon
+
 demo-qe: setup-qe setup
 	@test -e $(PSEUDOS)/Si.pz-vbc.UPF || { \
 		echo 'There is no $(PSEUDOS)/Si.pz-vbc.UPF: apt install quantum-espresso-data, or make demo-qe PSEUDOS=FOLDER'; exit 1; }
@@ -63,7 +81,7 @@ demo-qe: setup-qe setup
 	$(TRAINCRAFT) pseudos install .aiida/pseudos --family lda-vbc
 	$(TRAINCRAFT) run examples/silicon_qe.toml --stop-daemon
 
-test: .venv/.done .venv-pace/.done
+test: .venv/.done .venv-pace/.done .venv-mace/.done
 	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
 	$(BIN)/pytest
 
@@ -77,4 +95,4 @@ lint: .venv/.done
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf .venv .venv-pace .aiida runs dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-pace .venv-mace .aiida runs dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

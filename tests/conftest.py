@@ -67,12 +67,31 @@ def python_code(localhost):
 
 
 @pytest.fixture(scope='session')
+def mace_code(localhost, mace_python):
+    """The interpreter with MACE as a code."""
+    from aiida import orm
+
+    prepend = 'unset PYTHONPATH'
+    return orm.InstalledCode(localhost, str(mace_python), label='mace', prepend_text=prepend).store()
+
+
+@pytest.fixture(scope='session')
 def pacemaker_python() -> Path:
     """Interpreter of the environment with pacemaker's tensorpot evaluator."""
     default = Path(__file__).parents[1] / '.venv-pace' / 'bin' / 'python'
     path = Path(os.environ.get('TRAINCRAFT_PACEMAKER_PYTHON', default))
     if not path.exists():
         pytest.skip('no environment with tensorpotential: run "make setup-pace"')
+    return path
+
+
+@pytest.fixture(scope='session')
+def mace_python() -> Path:
+    """Interpreter of the environment with MACE."""
+    default = Path(__file__).parents[1] / '.venv-mace' / 'bin' / 'python'
+    path = Path(os.environ.get('TRAINCRAFT_MACE_PYTHON', default))
+    if not path.exists():
+        pytest.skip('no environment with mace-torch: run "make setup-mace"')
     return path
 
 
@@ -191,6 +210,24 @@ LINEAR_TRAINING: dict[str, Any] = {
     'holdout_fraction': 0.15,
 }
 
+MACE_TRAINING: dict[str, Any] = {
+    'type': 'mace',
+    'r_max': 4.0,
+    'num_interactions': 1,
+    'num_channels': 8,
+    'max_L': 0,
+    'max_ell': 1,
+    'correlation': 2,
+    'radial_MLP': [16],
+    'lr': 0.02,
+    'batch_size': 4,
+    'valid_fraction': 0.2,
+    'max_num_epochs': 8,
+    'ema': False,
+    'dtype': 'float32',
+    'committee': 2,
+}
+
 CELL: dict[str, Any] = {'type': 'crystal', 'name': 'Cu', 'crystalstructure': 'fcc', 'a': 3.6, 'cubic': True}
 
 TINY_CAMPAIGN: dict[str, Any] = {
@@ -233,6 +270,12 @@ TINY_CAMPAIGN: dict[str, Any] = {
 def linear_training() -> dict[str, Any]:
     """Section ``[training]`` of a linear fit, as a job gets it."""
     return copy.deepcopy(LINEAR_TRAINING)
+
+
+@pytest.fixture(scope='session')
+def mace_training() -> dict[str, Any]:
+    """Section ``[training]`` of a committee of two tiny models, eight epochs."""
+    return copy.deepcopy(MACE_TRAINING)
 
 
 @pytest.fixture(scope='session')

@@ -45,4 +45,4 @@ def test_every_structure_has_a_row(scored, active_set, copper_dataset):
     frames = copper_dataset.get_structures('test')
     assert [row['formula'] for row in rows] == [frame.formula for frame in frames]
     calculator = active_set.outputs.potential.get_calculator()
-    assert rows[0]['max_gamma'] == pytest.approx(calculator.gamma(frames[0].atoms).max(), abs=1e-6)
+    assert rows[0]['max_uncertainty'] == pytest.approx(calculator.gamma(frames[0].atoms).max(), abs=1e-6)

@@ -90,7 +90,7 @@ def test_kill_in_a_retry(make_site):
 def test_the_same_seed_gives_the_same_campaign(make_site, undisturbed):
     site = make_site('again')
     site.traincraft('run', str(CONFIG), '--stop-daemon')
-    keys = ('labels', 'candidates', 'uncertain', 'selected', 'funnel', 'max_gamma', 'errors')
+    keys = ('labels', 'candidates', 'uncertain', 'selected', 'funnel', 'max_uncertainty', 'errors')
     first, second = undisturbed.summary('small'), site.summary('small')
     assert first['dataset_digest'] == second['dataset_digest']
     assert [[cycle[key] for key in keys] for cycle in first['cycles']] == [

@@ -58,8 +58,8 @@ def test_what_each_cycle_saw(tiny_campaign, summary):
     assert first['selected'] == report['n_selected'] == 3
     assert first['uncertain'] == report['n_uncertain']
     assert first['funnel'] == report['stages']
-    assert first['max_gamma'] == max(frames.max_uncertainty for frames in exploration.outputs.frames.values())
-    assert (second['candidates'], second['selected'], second['max_gamma']) == (0, 0, None)
+    assert first['max_uncertainty'] == max(frames.max_uncertainty for frames in exploration.outputs.frames.values())
+    assert (second['candidates'], second['selected'], second['max_uncertainty']) == (0, 0, None)
 
 
 def test_errors_and_time(tiny_campaign, summary):

@@ -12,6 +12,9 @@ from aiida_traincraft.science.evaluation import evaluate
 from aiida_traincraft.science.structure import Structure
 
 
+NOTHING = {'rmse': None, 'mae': None, 'max': None, 'std': None, 'n': 0}
+
+
 class Shifted(Calculator):
     """EMT with known errors: 0.1 eV per atom, 0.2 eV/Å on the x component of Al, 0.01 eV/Å³ in the stress."""
 
@@ -43,7 +46,7 @@ def labelled(atoms, system=None, stress=True):
 
 
 @pytest.fixture
-def result():
+def outcome():
     alloy = bulk('Cu', cubic=True)
     alloy.symbols[0] = 'Al'
     alloy.rattle(0.1, seed=1)
@@ -52,9 +55,16 @@ def result():
     return evaluate(frames, Shifted(), report=lambda line: None)
 
 
+@pytest.fixture
+def result(outcome):
+    return outcome[0]
+
+
 def test_known_errors_are_found(result):
-    assert result['overall']['energy'] == pytest.approx({'rmse': 0.1, 'mae': 0.1, 'max': 0.1, 'n': 2})
-    assert result['overall']['stress'] == pytest.approx({'rmse': 0.01, 'mae': 0.01, 'max': 0.01, 'n': 6})
+    for name, error, count in (('energy', 0.1, 2), ('stress', 0.01, 6)):
+        found = result['overall'][name]
+        assert [found[key] for key in ('rmse', 'mae', 'max')] == pytest.approx([error] * 3)
+        assert found['n'] == count
     forces = result['overall']['forces']
     assert forces['n'] == 24
     assert forces['rmse'] == pytest.approx(0.2 / np.sqrt(24))
@@ -66,7 +76,7 @@ def test_known_errors_are_found(result):
 
 def test_systems_are_kept_apart(result):
     assert set(result['per_system']) == {'alloy', 'copper'}
-    assert result['per_system']['copper']['stress'] == {'rmse': None, 'mae': None, 'max': None, 'n': 0}
+    assert result['per_system']['copper']['stress'] == NOTHING
 
 
 def test_failed_structure_is_a_row(result):
@@ -77,6 +87,73 @@ def test_failed_structure_is_a_row(result):
 
 
 def test_nothing_to_evaluate():
-    result = evaluate([], EMT())
-    assert result['overall']['energy'] == {'rmse': None, 'mae': None, 'max': None, 'n': 0}
-    assert result['rows'] == []
+    result, predictions = evaluate([], EMT())
+    assert result['overall']['energy'] == NOTHING
+    assert result['rows'] == predictions == []
+
+
+def test_predictions_are_those_of_the_structures_that_did_not_fail(outcome):
+    result, predictions = outcome
+    assert [frame.formula for frame in predictions] == ['AlCu3', 'Cu4']
+    assert predictions[0].properties.keys() == {'energy', 'forces', 'stress'}
+    # Labels without stress are not compared to one.
+    assert predictions[1].properties.keys() == {'energy', 'forces'}
+    assert predictions[0].provenance == {'system': 'alloy'}
+    # Arrays that a calculator uses again are copied: of the first frame, too, the error is the known one.
+    assert predictions[0].properties['forces'] - alloy_forces(predictions[0]) == pytest.approx(
+        np.array([[0.2, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]]), abs=1e-9
+    )
+
+
+def alloy_forces(frame):
+    atoms = frame.atoms.copy()
+    atoms.calc = EMT()
+    return atoms.get_forces()
+
+
+class Dipoles(Calculator):
+    """Dipoles and polarizabilities of a model that has no energy; an error of 0.1 e·Å on x and 0.5 Å³ on xx."""
+
+    implemented_properties = ['dipole', 'polarizability']
+
+    def calculate(self, atoms=None, properties=None, system_changes=None):
+        super().calculate(atoms)
+        self.results = {'dipole': self.atoms.positions[0] + [0.1, 0, 0], 'polarizability': np.eye(3)}
+        self.results['polarizability'][0, 0] += 0.5
+
+
+def test_dipoles_and_polarizabilities():
+    frames = [
+        Structure(
+            bulk('Cu', cubic=True),
+            {'energy': 1.0, 'forces': np.zeros((4, 3)), 'dipole': np.array([x, 2.0, 0.0]), 'polarizability': np.eye(3)},
+        )
+        for x in (0.0, 1.0)
+    ]
+    for frame in frames:
+        frame.atoms.positions[0] = frame.properties['dipole']
+    frames.append(labelled(bulk('Cu')))
+    result, predictions = evaluate(frames, Dipoles(), report=lambda line: None)
+    overall = result['overall']
+    assert overall['energy'] == overall['forces'] == overall['stress'] == NOTHING
+    # The mean dipole is [0.5, 2, 0]: only x scatters, by 0.5.
+    expected = {'rmse': 0.1 / np.sqrt(3), 'mae': 0.1 / 3, 'max': 0.1, 'std': 0.5 / np.sqrt(3), 'n': 6}
+    assert overall['dipole'] == pytest.approx(expected)
+    expected = {'rmse': 0.5 / 3, 'mae': 0.5 / 9, 'max': 0.5, 'std': 0.0, 'n': 18}
+    assert overall['polarizability'] == pytest.approx(expected)
+    assert result['per_element'] == {}
+    assert result['rows'][0]['energy_error'] is None
+    assert result['rows'][0]['dipole_rmse'] == pytest.approx(0.1 / np.sqrt(3))
+    assert result['rows'][2]['reason'] == 'ValueError: its labels hold nothing that the potential predicts'
+    assert [frame.properties.keys() for frame in predictions] == [{'dipole', 'polarizability'}] * 2
+    json.dumps(result, allow_nan=False)
+
+
+def test_std_is_the_error_of_the_mean_predictor(result):
+    frame = labelled(bulk('Cu', cubic=True), stress=False)
+    frame.properties['forces'] = np.arange(12.0).reshape(4, 3)
+    found = evaluate([frame], Shifted())[0]['overall']['forces']
+    # Each component about its own mean: -4.5, -1.5, 1.5, 4.5.
+    assert found['std'] == pytest.approx(np.sqrt((4.5**2 + 1.5**2) / 2))
+    # One structure is its own mean.
+    assert result['per_system']['alloy']['energy']['std'] == 0

@@ -83,7 +83,7 @@ def test_workchain_path_and_class_keep_step(point):
     assert point.value == f'aiida_traincraft.workchains.{path}:{class_name(point.name, "WorkChain")}'
 
 
-@pytest.mark.parametrize('name', ['ase', 'quantumespresso'])
+@pytest.mark.parametrize('name', ['ase', 'potential', 'quantumespresso'])
 def test_every_labeller_has_its_workchain(name):
     assert issubclass(labeller_of(name), Labeller)
 

@@ -10,6 +10,7 @@ from aiida_traincraft.data.bulk import link_inputs
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.data.reading import read_structures
 from aiida_traincraft.science.structure import write_frames
 
@@ -17,7 +18,7 @@ LABELS_FILE = 'labels.frames'
 
 
 class AseLabelCalculation(WorkerCalculation):
-    """Label every structure of a manifest with a registered calculator (the teacher).
+    """Label every structure of a manifest with a registered calculator or a potential (the teacher).
 
     A structure whose label fails is a row in the ledger with its reason, never the end of the batch.
     """
@@ -31,6 +32,7 @@ class AseLabelCalculation(WorkerCalculation):
         super().define(spec)
         spec.inputs['metadata']['options']['parser_name'].default = 'traincraft.ase_label'
         spec.input('structures', valid_type=ManifestData, help='Structures to label, in order.')
+        spec.input('potential', valid_type=PotentialData, required=False, help='Potential in place of a calculator.')
         spec.input('level_of_theory', valid_type=LevelOfTheoryData, help='What the labels are made with.')
         spec.output('manifest', valid_type=ManifestData, help='The labels, in the order of their structures.')
         spec.output('ledger', valid_type=LedgerData, help='What became of every structure.')
@@ -40,4 +42,7 @@ class AseLabelCalculation(WorkerCalculation):
         uuids = self.inputs.structures.uuids
         link_inputs(self.node, uuids, 'members')
         write_frames(folder / 'structures.frames', [frame.bare() for frame in read_structures(uuids)])
-        return {}
+        if 'potential' not in self.inputs:
+            return {}
+        self.inputs.potential.write_files(folder)
+        return {'potential': self.inputs.potential.job_table()}

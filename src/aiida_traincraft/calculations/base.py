@@ -13,7 +13,6 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 
 from aiida_traincraft.calculations.science_zip import science_zip
-from aiida_traincraft.data.potential import PacePotentialData
 from aiida_traincraft.science.worker import RESULT_FILE, TASK_FILE
 
 ZIP_FILE = 'traincraft.zip'
@@ -59,7 +58,7 @@ class WorkerCalculation(CalcJob):
         """Write worker, task file and inputs."""
         root = Path(folder.abspath)
         parameters = self.inputs.parameters.get_dict() | self.write_inputs(root)
-        big = [path.name for path in root.iterdir()]
+        big = [str(path.relative_to(root)) for path in root.rglob('*') if path.is_file()]
         plugins = []
         for name, node in sorted(self.inputs.get('plugins', {}).items()):
             plugins.append(f'plugin_{name}.py')
@@ -79,9 +78,3 @@ class WorkerCalculation(CalcJob):
         # These can be made again from the input nodes.
         info.provenance_exclude_list = big
         return info
-
-
-def write_potential(folder: Path, potential: PacePotentialData) -> dict[str, Any]:
-    """Write a potential's files into a job's folder; return the parameters that a task needs beside them."""
-    potential.write_files(folder)
-    return {'e0': potential.e0, 'active_set': potential.has_active_set}

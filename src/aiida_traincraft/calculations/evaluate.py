@@ -2,33 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from aiida import orm
 
-from aiida_traincraft.calculations.base import WorkerCalculation, write_potential
+from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.science.structure import write_frames
+
+PREDICTIONS_FILE = 'predictions.frames'
 
 
 class EvaluateCalculation(WorkerCalculation):
-    """RMSE, MAE and largest error of energy (eV/atom), forces (eV/Å), stress (eV/Å³); per system and element too."""
+    """RMSE, MAE and largest error of all that labels and potential have; per system and per element too.
+
+    Energy in eV/atom, forces in eV/Å, stress in eV/Å³, dipole in e·Å, polarizability in Å³. A multi-head model answers
+    with the head of the dataset's level of theory, or with the one that the parameter ``head`` names.
+    """
 
     TASK = 'evaluate'
+    RETRIEVE_TEMPORARY = (PREDICTIONS_FILE,)
 
     @classmethod
     def define(cls, spec: Any) -> None:
         """Define inputs, outputs and exit codes."""
         super().define(spec)
-        spec.input('potential', valid_type=PacePotentialData, help='The potential to score.')
+        spec.input('potential', valid_type=PotentialData, help='The potential to score.')
         spec.input('dataset', valid_type=DatasetData, help='The reference.')
         spec.input('split', valid_type=orm.Str, default=lambda: orm.Str('test'), help='Split of the dataset.')
+        spec.inputs.validator = _check_head
         spec.output('errors', valid_type=orm.Dict, help='Errors in all, per system and per element.')
+        spec.output('predictions', valid_type=FramesData, help='What the potential gives for every structure.')
         spec.output('per_structure', valid_type=orm.SinglefileData, help='Errors of every structure (JSON).')
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write dataset and potential."""
         write_frames(folder / 'dataset.frames', self.inputs.dataset.get_structures(self.inputs.split.value))
-        return {'potential': write_potential(folder, self.inputs.potential)}
+        potential = self.inputs.potential
+        potential.write_files(folder)
+        return {'potential': potential.job_table(_head(self.inputs))}
+
+
+def _head(inputs: Mapping[str, Any]) -> str | None:
+    chosen: str | None = inputs['parameters'].get_dict().get('head')
+    return chosen or inputs['potential'].head_for(inputs['dataset'].levels_of_theory)
+
+
+def _check_head(inputs: Mapping[str, Any], _: Any) -> str | None:
+    try:
+        inputs['potential'].job_table(_head(inputs))
+    except ValueError as error:
+        return str(error)
+    return None

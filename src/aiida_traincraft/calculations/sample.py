@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.calculations.base import WorkerCalculation, write_potential
+from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.bulk import link_inputs
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.data.reading import read_structures
 from aiida_traincraft.science.structure import write_frames
 
@@ -27,7 +27,7 @@ class SampleCalculation(WorkerCalculation):
         """Define inputs, outputs and exit codes."""
         super().define(spec)
         spec.input('starts', valid_type=(FramesData, ManifestData), help='Structures that the runs start from.')
-        spec.input('potential', valid_type=PacePotentialData, required=False, help='Potential that drives the runs.')
+        spec.input('potential', valid_type=PotentialData, required=False, help='Potential that drives the runs.')
         spec.output('frames', valid_type=FramesData, help='All frames kept, run by run.')
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
@@ -41,4 +41,5 @@ class SampleCalculation(WorkerCalculation):
         write_frames(folder / 'structures.frames', [structure.bare() for structure in structures])
         if 'potential' not in self.inputs:
             return {'potential': None}
-        return {'potential': write_potential(folder, self.inputs.potential)}
+        self.inputs.potential.write_files(folder)
+        return {'potential': self.inputs.potential.job_table()}

@@ -38,7 +38,8 @@ def select_structures(
         The validated campaign.
     parameters
         ``seed``; ``stages`` (overrides the funnel's; the first structures pass ``physicality`` and ``dedup`` only);
-        ``gamma_lo``, ``gamma_hi``; ``isolated_atoms``: elements whose isolated atom is added; ``budget``.
+        ``lo``, ``hi``: thresholds of the uncertainty; ``isolated_atoms``: elements whose isolated atom is added;
+        ``budget``.
     ledger
         Structures that were sent to a labeller before: not chosen again, whether their label succeeded or not.
     descriptors
@@ -69,8 +70,8 @@ def select_structures(
     context = FunnelContext(
         known_hashes=known,
         training_descriptors=descriptors.get_array('descriptors') if descriptors else None,
-        gamma_lo=options.get('gamma_lo'),
-        gamma_hi=options.get('gamma_hi'),
+        lo=options.get('lo'),
+        hi=options.get('hi'),
         budget=selection.budget,
         seed=options['seed'],
     )

@@ -17,6 +17,7 @@ from aiida_traincraft.cli.pseudos import pseudos
 from aiida_traincraft.cli.retry import retry_failed
 from aiida_traincraft.cli.run import resume, run, watch
 from aiida_traincraft.cli.setup import setup
+from aiida_traincraft.cli.train import train
 
 
 class _Group(click.Group):
@@ -43,5 +44,5 @@ def main(ctx: click.Context, profile: str | None) -> None:
         os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
 
 
-for command in (setup, doctor, pseudos, run, watch, resume, retry_failed, status, why, plugins):
+for command in (setup, doctor, pseudos, run, watch, resume, retry_failed, train, status, why, plugins):
     main.add_command(command)

@@ -81,8 +81,8 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
     sys.exit(report(retry.pk))
 
 
-def wait(pk: int, campaign: int) -> bool:
-    """Show progress until a retry of a campaign ends; False if the user, or a dead daemon, ended it before."""
+def wait(pk: int, campaign: int | None = None) -> bool:
+    """Show progress until a retry of a campaign, or a training, ends; False if user or a dead daemon did before."""
     from aiida import orm
     from rich.console import Console
 
@@ -96,9 +96,8 @@ def wait(pk: int, campaign: int) -> bool:
                 running, done = job_counts(node)
                 spinner.update(f'jobs {done} done, {running} running [{time.monotonic() - start:.0f} s]')
                 if not is_alive():
-                    console.print(
-                        f'the daemon is not running; go on with: traincraft resume {campaign}', highlight=False
-                    )
+                    remedy = 'verdi daemon start' if campaign is None else f'traincraft resume {campaign}'
+                    console.print(f'the daemon is not running; go on with: {remedy}', highlight=False)
                     return False
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:

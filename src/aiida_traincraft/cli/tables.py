@@ -38,6 +38,22 @@ def errors_text(errors: dict[str, Any]) -> str:
     return f'{1000 * errors["energy"]["rmse"]:.2f} meV/atom, {1000 * errors["forces"]["rmse"]:.2f} meV/Å'
 
 
+UNITS = {'energy': ('meV/atom', 1e3), 'forces': ('meV/Å', 1e3), 'stress': ('meV/Å³', 1e3)}
+UNITS |= {'dipole': ('e·Å', 1.0), 'polarizability': ('Å³', 1.0)}
+
+
+def errors_table(errors: dict[str, Any]) -> Table:
+    """Errors on a dataset, one row per property; "labels" is what the mean of the labels would score."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ('', 'RMSE', 'MAE', 'largest', 'labels', 'unit'):
+        table.add_column(name, justify='left' if name in ('', 'unit') else 'right', no_wrap=True)
+    for name, statistics in errors['overall'].items():
+        if statistics['n']:
+            unit, factor = UNITS[name]
+            table.add_row(name, *(f'{factor * statistics[key]:.4g}' for key in ('rmse', 'mae', 'max', 'std')), unit)
+    return table
+
+
 def learning_table(summary: dict[str, Any]) -> Table:
     """One row per cycle."""
     table = Table(
@@ -47,12 +63,14 @@ def learning_table(summary: dict[str, Any]) -> Table:
         pad_edge=False,
         caption_justify='left',
     )
-    columns = ('cycle', 'labels', 'failed', 'E', 'F', 'seen', 'unsure', 'chosen', 'max γ', 'codes', 'all')
+    highest = {'spread': 'max σ'}.get(summary['cycles'][0]['measure'] if summary['cycles'] else None, 'max γ')
+    columns = ('cycle', 'labels', 'failed', 'E', 'F', 'seen', 'unsure', 'chosen', highest, 'codes', 'all')
     for name in columns:
         table.add_column(name, justify='right', no_wrap=True)
     table.caption = (
         'E, F: RMSE on the sealed test set (meV/atom, meV/Å); labels: asked for when the cycle trained, test set '
-        'included; seen, unsure, chosen: candidates of the exploration; codes, all: seconds'
+        'included; seen, unsure, chosen: candidates of the exploration; max γ, max σ: largest extrapolation grade, '
+        'largest force spread of a committee (eV/Å); codes, all: seconds'
     )
     for cycle in summary['cycles']:
         errors = cycle['errors']
@@ -65,7 +83,7 @@ def learning_table(summary: dict[str, Any]) -> Table:
             str(cycle['candidates']),
             str(cycle['uncertain']),
             str(cycle['selected']),
-            '-' if cycle['max_gamma'] is None else f'{cycle["max_gamma"]:.2f}',
+            '-' if cycle['max_uncertainty'] is None else f'{cycle["max_uncertainty"]:.2f}',
             f'{cycle["seconds_in_codes"]:.0f}',
             f'{cycle["seconds"]:.0f}',
         )

@@ -25,6 +25,8 @@ class FramesData(orm.Data):
     ----------
     frames
         The frames, in order; ``properties['uncertainty']`` (n_atoms,) gives a frame's uncertainty, its largest entry.
+    measure
+        What the uncertainty is: ``gamma`` (no unit), ``spread`` (eV/Å), or None if there is none.
 
     Raises
     ------
@@ -32,7 +34,7 @@ class FramesData(orm.Data):
         If a frame is not a valid geometry; names its index.
     """
 
-    def __init__(self, frames: Sequence[Structure], **kwargs: Any) -> None:
+    def __init__(self, frames: Sequence[Structure], measure: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for index, frame in enumerate(frames):
             try:
@@ -54,6 +56,7 @@ class FramesData(orm.Data):
                 'n_frames': len(frames),
                 'elements': sorted({element for frame in frames for element in frame.elements}),
                 'systems': sorted({str(frame.provenance.get('system', '')) for frame in frames}),
+                'measure': measure,
                 'max_uncertainty': float(known.max()) if len(known) else None,
             }
         )

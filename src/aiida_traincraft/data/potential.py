@@ -4,19 +4,92 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 from aiida import orm
 
-if TYPE_CHECKING:
-    from aiida_traincraft.science.calculators.pace import PaceCalculator
+from aiida_traincraft.science.calculators.potential import load_potential
 
 YAML, YACE, ASI = 'potential.yaml', 'potential.yace', 'potential.asi'
 
 
-class PacePotentialData(orm.Data):
+class PotentialData(orm.Data):
+    """A trained potential, whoever trained it: what exploration, scoring and reports ask of it."""
+
+    role: ClassVar[str]
+    """Code of ``[codes]`` that evaluates it."""
+
+    @property
+    def measure(self) -> str | None:
+        """What its uncertainty is: ``gamma`` (no unit), ``spread`` (eV/Å), or None if it has none."""
+        raise NotImplementedError
+
+    def job_table(self, head: str | None = None) -> dict[str, Any]:
+        """What a task on a compute node needs to know beside the files, as ``load_potential`` takes it."""
+        raise NotImplementedError
+
+    def head_for(self, levels: Collection[str]) -> str | None:
+        """Head that gives energies of these levels of theory (hashes); None where there is no choice."""
+        return None
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether its uncertainty says nothing although there is one."""
+        return False
+
+    @property
+    def elements(self) -> list[str]:
+        """Elements, alphabetical."""
+        return list(self.base.attributes.get('elements'))
+
+    @property
+    def e0(self) -> dict[str, float]:
+        """Isolated-atom energies (eV) by element."""
+        return {key: float(value) for key, value in self.base.attributes.get('e0').items()}
+
+    @property
+    def cutoff(self) -> float:
+        """Largest radial cutoff (Å)."""
+        return float(self.base.attributes.get('cutoff'))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What the trainer reported."""
+        return dict(self.base.attributes.get('metrics'))
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that the node holds."""
+        return list(self.base.repository.list_object_names())
+
+    def write_files(self, folder: Path) -> None:
+        """Copy the potential's files into a folder."""
+        for name in self.files:
+            (folder / name).write_bytes(self.base.repository.get_object_content(name, mode='rb'))
+
+    def get_calculator(self, head: str | None = None, device: str = 'cpu') -> Any:
+        """ASE calculator with absolute energies; ``results['uncertainty']`` while ``with_uncertainty`` is set.
+
+        Parameters
+        ----------
+        head
+            Head of a multi-head model.
+        device
+            torch's name of the device that a MACE model runs on.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If the potential's own package (python-ace, mace-torch) is not installed here.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            self.write_files(Path(name))
+            return load_potential(self.job_table(head), Path(name), device)
+
+
+class PacePotentialData(PotentialData):
     """An ACE potential: B-basis ``potential.yaml``, and once it has an active set ``potential.yace`` and ``.asi``.
 
     Energies of the files are relative to isolated atoms (the ``.yace`` carries E0); :meth:`get_calculator` adds E0.
@@ -43,6 +116,8 @@ class PacePotentialData(orm.Data):
     ValueError
         If the files do not belong together or an isolated-atom energy is missing.
     """
+
+    role = 'pace'
 
     def __init__(
         self,
@@ -79,29 +154,9 @@ class PacePotentialData(orm.Data):
         )
 
     @property
-    def elements(self) -> list[str]:
-        """Elements, alphabetical."""
-        return list(self.base.attributes.get('elements'))
-
-    @property
-    def e0(self) -> dict[str, float]:
-        """Isolated-atom energies (eV) by element."""
-        return {key: float(value) for key, value in self.base.attributes.get('e0').items()}
-
-    @property
-    def cutoff(self) -> float:
-        """Largest radial cutoff (Å)."""
-        return float(self.base.attributes.get('cutoff'))
-
-    @property
     def baseline(self) -> str:
         """``none`` or ``zbl``."""
         return str(self.base.attributes.get('baseline'))
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """What the trainer reported."""
-        return dict(self.base.attributes.get('metrics'))
 
     @property
     def has_active_set(self) -> bool:
@@ -114,31 +169,13 @@ class PacePotentialData(orm.Data):
         return bool(self.base.attributes.get('degenerate'))
 
     @property
-    def files(self) -> list[str]:
-        """Names of the files that the node holds."""
-        return list(self.base.repository.list_object_names())
+    def measure(self) -> str | None:
+        """γ, once there is an active set."""
+        return 'gamma' if self.has_active_set else None
 
-    def write_files(self, folder: Path) -> None:
-        """Copy the potential's files into a folder."""
-        for name in self.files:
-            (folder / name).write_bytes(self.base.repository.get_object_content(name, mode='rb'))
-
-    def get_calculator(self) -> PaceCalculator:
-        """ASE calculator with absolute energies; γ in ``results['gamma']`` when ``with_uncertainty`` is set.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            If python-ace is not installed here.
-        """
-        from aiida_traincraft.science.calculators.pace import PaceCalculator
-
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            self.write_files(folder)
-            if not self.has_active_set:
-                return PaceCalculator(folder / YAML, self.e0)
-            return PaceCalculator(folder / YAML, self.e0, active_set=folder / ASI, fast=folder / YACE)
+    def job_table(self, head: str | None = None) -> dict[str, Any]:
+        """Table of ``load_potential``."""
+        return {'type': 'pace', 'e0': self.e0, 'active_set': self.has_active_set}
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
         """Lines of a LAMMPS input (``units metal``) for atom types in the order of ``elements``."""

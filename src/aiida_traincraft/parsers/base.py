@@ -20,6 +20,9 @@ KINDS = {
     'no_result': 'ERROR_NOTHING_PRODUCED',
     'not_finite': 'ERROR_NOT_FINITE',
     'killed': 'ERROR_KILLED',
+    'out_of_memory': 'ERROR_OUT_OF_MEMORY',
+    'labels_dropped': 'ERROR_LABELS_DROPPED',
+    'checkpoint_ignored': 'ERROR_CHECKPOINT_IGNORED',
 }
 
 

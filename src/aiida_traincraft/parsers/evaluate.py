@@ -10,7 +10,10 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
+from aiida_traincraft.calculations.evaluate import PREDICTIONS_FILE
+from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.structure import read_frames
 
 # What the worker says of the run itself.
 RUN_FACTS = ('status', 'seconds', 'versions')
@@ -26,6 +29,7 @@ class EvaluateParser(WorkerParser):
         rows = json.dumps(result['rows']).encode()
         errors = {key: value for key, value in result.items() if key not in (*RUN_FACTS, 'rows')}
         self.out('per_structure', orm.SinglefileData(io.BytesIO(rows), filename='per_structure.json'))
+        self.out('predictions', FramesData(read_frames(folder / PREDICTIONS_FILE), self.node.inputs.potential.measure))
         self.out('errors', orm.Dict(errors))
         self.out_summary({key: result[key] for key in RUN_FACTS})
         return None

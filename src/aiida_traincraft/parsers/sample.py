@@ -25,5 +25,6 @@ class SampleParser(WorkerParser):
         if not frames and all(run['end'].startswith('broken') for run in result['runs']):
             ends = ', '.join(sorted({run['end'] for run in result['runs']}))
             return self.exit('ERROR_NOTHING_PRODUCED', f'every run broke before a frame was kept: {ends}')
-        self.out('frames', FramesData(frames))
+        measure = self.node.inputs.potential.measure if 'potential' in self.node.inputs else None
+        self.out('frames', FramesData(frames, measure))
         return None

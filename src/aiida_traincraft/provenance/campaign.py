@@ -20,6 +20,7 @@ STAGES = {
     'dataset': 'label',
     'train': 'train',
     'explore': 'explore',
+    'distil': 'distil',
 }
 TERMINATED = ('finished', 'excepted', 'killed')
 
@@ -127,7 +128,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         members = [training, *explored.values()]
         members += [steps[name] for name in (f'label_{index:03d}' for index in explored) if name in steps]
         reports = [node.outputs.report for node in explored.values() if 'report' in node.outputs]
-        gammas = [
+        uncertainties = [
             frames.max_uncertainty
             for node in explored.values()
             if 'frames' in node.outputs
@@ -144,7 +145,8 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
                 'uncertain': sum(report['n_uncertain'] or 0 for report in reports),
                 'selected': sum(report['n_selected'] for report in reports),
                 'funnel': [stage for report in reports for stage in report['stages']],
-                'max_gamma': max(gammas, default=None),
+                'measure': training.outputs.potential.measure if potential else None,
+                'max_uncertainty': max(uncertainties, default=None),
                 'seconds': round(sum(_seconds(node) for node in members), 1),
                 'seconds_in_codes': round(sum(_seconds_in_codes(node) for node in members), 1),
                 'uuids': {
@@ -165,6 +167,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         'labels': counts,
         'failed_labels': reasons,
         'cycles': cycles,
+        'student_errors': named['student_errors']['overall'] if 'student_errors' in named else None,
         'seconds': round(_seconds(campaign), 1),
         'seconds_in_codes': round(_seconds_in_codes(campaign), 1),
         'jobs': len(jobs(campaign)),

@@ -10,7 +10,7 @@ from aiida.common.links import LinkType
 
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 
@@ -91,11 +91,11 @@ def find_datasets(campaign: orm.WorkChainNode | None = None, digest: str | None 
 def find_potentials(
     elements: list[str] | None = None, campaign: orm.WorkChainNode | None = None, has_active_set: bool | None = None
 ) -> orm.QueryBuilder:
-    """Potentials by elements that all must be known, by campaign, and by whether they can give γ."""
+    """Potentials by elements that all must be known, by campaign, and by whether they have an active set."""
     filters: dict[str, Any] = {'attributes.elements': {'contains': elements}} if elements else {}
     if has_active_set is not None:
         filters['attributes.has_active_set'] = has_active_set
-    return _query(PacePotentialData, filters, campaign, None)
+    return _query(PotentialData, filters, campaign, None)
 
 
 def _frame_filters(formula: str | None, elements: list[str] | None, system: str | None) -> dict[str, Any]:

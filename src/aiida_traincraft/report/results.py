@@ -16,10 +16,14 @@ from aiida_traincraft.report.learning_curve import plot_learning_curve
 from aiida_traincraft.science.structure import write_extxyz
 from aiida_traincraft.workchains.base import products
 
+STUDENT_FOLDER = 'student'
 RESULT_FILES = (
     'potential.yaml',
     'potential.yace',
     'potential.asi',
+    'model_*.model',
+    'compiled_*.model',
+    'lammps_*.pt',
     'dataset.extxyz',
     'test_set.extxyz',
     'learning_curve.png',
@@ -51,6 +55,9 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
         made = products(campaign)
         if 'potential' in made:
             made['potential'].write_files(partial)
+        if 'student' in made:
+            (partial / STUDENT_FOLDER).mkdir()
+            made['student'].write_files(partial / STUDENT_FOLDER)
         for port, split, target in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
             if port in made:
                 write_extxyz(partial / target, made[port].get_structures(split))
@@ -68,7 +75,8 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
                 (target / node.filename).write_bytes(node.get_content(mode='rb'))
         for name in RESULT_FILES:
             # What an earlier run of this name left must not pass for a result of this one.
-            (folder / name).unlink(missing_ok=True)
+            for path in folder.glob(name):
+                path.unlink()
         for path in partial.iterdir():
             if (folder / path.name).is_dir():
                 shutil.rmtree(folder / path.name)

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ase.calculators.calculator import Calculator
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_traincraft.science.structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
 
-UNITS = {'energy': 'eV/atom', 'forces': 'eV/Å', 'stress': 'eV/Å³'}
+UNITS = {'energy': 'eV/atom', 'forces': 'eV/Å', 'stress': 'eV/Å³', 'dipole': 'e·Å', 'polarizability': 'Å³'}
+COMPONENTS = {'energy': 1, 'forces': 3, 'stress': 6, 'dipole': 3, 'polarizability': 9}
 
 
 @dataclass(frozen=True)
-class _Difference:
-    """Prediction minus label of one structure; energy per atom."""
+class _Comparison:
+    """What a potential predicts of one structure beside its labels."""
 
-    structure: Structure
-    energy: FloatArray
-    forces: FloatArray
-    stress: FloatArray
-    gamma: FloatArray | None
+    label: Structure
+    prediction: Structure
+
+    def values(self, name: str, atoms: Any = slice(None)) -> tuple[FloatArray, FloatArray]:
+        """Prediction and label, both (n, components); energy per atom, n = 0 if the property was not compared.
+
+        Parameters
+        ----------
+        name
+            Property.
+        atoms
+            Which atoms' forces.
+        """
+        pair = []
+        for source in (self.prediction, self.label):
+            found = source.properties[name] if name in self.prediction.properties else []
+            array = np.asarray(found, float).reshape(-1, COMPONENTS[name])
+            pair.append(array / len(self.label) if name == 'energy' else array[atoms] if name == 'forces' else array)
+        return pair[0], pair[1]
 
 
 def evaluate(
@@ -33,31 +49,42 @@ def evaluate(
     calculator: Calculator,
     with_uncertainty: bool = False,
     report: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Structure]]:
     """Compare a calculator with labels.
+
+    Compared is what both have of: energy (per atom) and the components of forces, stress, dipole and polarizability.
 
     Parameters
     ----------
     structures
-        With ``energy`` (eV), ``forces`` (eV/Å) and, if known, ``stress`` (eV/Å³); ``provenance["system"]`` groups.
+        With labels as properties; ``provenance["system"]`` groups.
     calculator
-        ASE calculator; with ``with_uncertainty`` it must have that attribute and write ``results["uncertainty"]``.
+        ASE calculator, perhaps with ``calculate_many`` (see
+        :class:`~aiida_traincraft.science.calculators.mace.MaceCalculator`); with ``with_uncertainty`` it must have that
+        attribute and write ``results["uncertainty"]``.
     with_uncertainty
-        Whether to give the largest extrapolation grade of each structure.
+        Whether to give the largest uncertainty of an atom of each structure.
     report
         Takes one line of progress at a time.
 
     Returns
     -------
-    dict
-        JSON-serialisable, None where a number is not defined. ``overall``: for energy (eV/atom), forces (component,
-        eV/Å) and stress (component, eV/Å³) a table of ``rmse``, ``mae``, ``max`` and ``n`` (numbers compared);
-        ``per_element``: the same for forces; ``per_system``: the same for all; ``rows``: one per structure in order,
-        ``status`` "ok" or "failed" with its ``reason``; ``n_failed``; ``units``.
+    tuple
+        A JSON-serialisable dict, None where a number is not defined. ``overall``: for every property of ``units`` a
+        table of ``rmse``, ``mae``, ``max``, ``std`` and ``n`` (numbers compared); ``per_element``: the same for forces;
+        ``per_system``: the same for all; ``rows``: one per structure in order, ``status`` "ok" or "failed" with its
+        ``reason``; ``n_failed``; ``units``. ``std`` is the standard deviation of the labels, each component about its
+        own mean: the RMSE of a model that always predicts the mean.
+
+        And the predictions: the structures in order without the failed ones, each with what was compared (energy in eV)
+        and, where asked for, ``uncertainty`` and a committee's ``energy_spread`` as properties.
     """
     rows: list[dict[str, Any]] = []
-    differences: list[_Difference] = []
-    for index, structure in enumerate(structures):
+    compared: list[_Comparison] = []
+    if with_uncertainty:
+        calculator.with_uncertainty = True
+    outcomes = _outcomes([structure.bare().atoms for structure in structures], calculator)
+    for index, (structure, outcome) in enumerate(zip(structures, outcomes, strict=True)):
         row: dict[str, Any] = {
             'index': index,
             'status': 'ok',
@@ -67,86 +94,119 @@ def evaluate(
             'n_atoms': len(structure),
         }
         try:
-            difference = _difference(structure, calculator, with_uncertainty)
+            item = _Comparison(structure, _prediction(structure, outcome, with_uncertainty))
         except Exception as error:
             # Whatever the calculator objects to, the other structures count.
             row |= {'status': 'failed', 'reason': f'{type(error).__name__}: {error}'}
             report(f'structure {index} ({structure.formula}) failed: {row["reason"]}')
         else:
-            row |= _row(difference)
-            differences.append(difference)
+            row |= _row(item)
+            compared.append(item)
         rows.append(row)
-    systems = sorted({str(item.structure.provenance['system']) for item in differences if _system(item) is not None})
-    return {
+    systems = sorted({str(item.label.provenance['system']) for item in compared if _system(item) is not None})
+    result = {
         'units': UNITS,
-        'overall': _summary(differences),
-        'per_element': _per_element(differences),
-        'per_system': {name: _summary([item for item in differences if _system(item) == name]) for name in systems},
+        'overall': _summary(compared),
+        'per_element': _per_element(compared),
+        'per_system': {name: _summary([item for item in compared if _system(item) == name]) for name in systems},
         'rows': rows,
-        'n_failed': len(rows) - len(differences),
+        'n_failed': len(rows) - len(compared),
     }
+    return result, [item.prediction for item in compared]
 
 
-def _system(item: _Difference) -> str | None:
-    name = item.structure.provenance.get('system')
+def _system(item: _Comparison) -> str | None:
+    name = item.label.provenance.get('system')
     return None if name is None else str(name)
 
 
-def _difference(structure: Structure, calculator: Calculator, with_uncertainty: bool) -> _Difference:
-    atoms, labels = structure.atoms.copy(), structure.properties
+def _outcomes(structures: Sequence[Atoms], calculator: Calculator) -> Iterator[dict[str, Any] | Exception]:
+    """Results of each structure, or why there are none."""
+    if hasattr(calculator, 'calculate_many'):
+        yield from calculator.calculate_many(structures)
+        return
+    for atoms in structures:
+        try:
+            calculator.calculate(atoms, calculator.implemented_properties, all_changes)
+            yield calculator.results
+        except Exception as error:
+            yield error
+
+
+def _prediction(structure: Structure, outcome: dict[str, Any] | Exception, with_uncertainty: bool) -> Structure:
+    if isinstance(outcome, Exception):
+        raise outcome
+    names = [name for name in UNITS if name in structure.properties and name in outcome]
+    if not names:
+        raise ValueError('its labels hold nothing that the potential predicts')
+    prediction = structure.bare()
+    for name in names:
+        # A copy: some calculators write the next results into the same arrays.
+        value = np.array(outcome[name], float)
+        label = np.asarray(structure.properties[name], float)
+        if not np.isfinite(value).all():
+            raise ValueError(f'the potential gave numbers that are not finite: {name}')
+        if not np.isfinite(label).all():
+            raise ValueError(f'the labels are not finite: {name}')
+        if value.shape != label.shape:
+            raise ValueError(f'{name} has shape {value.shape}, its label {label.shape}')
+        prediction.properties[name] = value if value.ndim else float(value)
     if with_uncertainty:
-        calculator.with_uncertainty = True
-    atoms.calc = calculator
-    forces = np.asarray(atoms.get_forces(), float)
-    energy = float(atoms.get_potential_energy())
-    stress = np.asarray(atoms.get_stress(), float) if 'stress' in labels else np.empty(0)
-    if not (np.isfinite(forces).all() and np.isfinite(energy) and np.isfinite(stress).all()):
-        raise ValueError('the potential gave numbers that are not finite')
-    result = _Difference(
-        structure=structure,
-        energy=np.array([(energy - float(labels['energy'])) / len(atoms)]),
-        forces=forces - np.asarray(labels['forces'], float),
-        stress=stress - np.asarray(labels['stress'], float) if len(stress) else stress,
-        gamma=np.asarray(calculator.results['uncertainty'], float) if with_uncertainty else None,
-    )
-    if not all(np.isfinite(part).all() for part in (result.energy, result.forces, result.stress)):
-        raise ValueError('the labels are not finite')
-    return result
+        prediction.properties['uncertainty'] = np.array(outcome['uncertainty'], float)
+        if 'energy_spread' in outcome:
+            prediction.properties['energy_spread'] = float(outcome['energy_spread'])
+    return prediction
 
 
-def _row(item: _Difference) -> dict[str, Any]:
-    largest = None if item.gamma is None else float(item.gamma.max())
+def _row(item: _Comparison) -> dict[str, Any]:
+    predicted, label = item.values('energy')
+    statistics = {name: _statistics(*item.values(name)) for name in UNITS}
+    uncertainty = item.prediction.properties.get('uncertainty')
+    largest = None if uncertainty is None else float(uncertainty.max())
     return {
-        'energy_error': float(item.energy[0]),
-        'force_rmse': _statistics(item.forces)['rmse'],
-        'force_max': _statistics(item.forces)['max'],
-        'stress_rmse': _statistics(item.stress)['rmse'],
-        # JSON has no infinity: an atom without neighbours has no grade.
-        'max_gamma': largest if largest is not None and np.isfinite(largest) else None,
+        'energy_error': float((predicted - label).item()) if len(label) else None,
+        'force_rmse': statistics['forces']['rmse'],
+        'force_max': statistics['forces']['max'],
+        'stress_rmse': statistics['stress']['rmse'],
+        'dipole_rmse': statistics['dipole']['rmse'],
+        'polarizability_rmse': statistics['polarizability']['rmse'],
+        # JSON has no infinity: an atom without neighbours has no finite uncertainty.
+        'max_uncertainty': largest if largest is not None and np.isfinite(largest) else None,
     }
 
 
-def _statistics(values: FloatArray) -> dict[str, Any]:
-    if values.size == 0:
-        return {'rmse': None, 'mae': None, 'max': None, 'n': 0}
-    absolute = np.abs(values)
+def _statistics(predicted: FloatArray, label: FloatArray) -> dict[str, Any]:
+    if label.size == 0:
+        return {'rmse': None, 'mae': None, 'max': None, 'std': None, 'n': 0}
+    error = predicted - label
     return {
-        'rmse': float(np.sqrt(np.mean(values**2))),
-        'mae': float(absolute.mean()),
-        'max': float(absolute.max()),
-        'n': int(values.size),
+        'rmse': _rms(error),
+        'mae': float(np.abs(error).mean()),
+        'max': float(np.abs(error).max()),
+        'std': _rms(label - label.mean(axis=0)),
+        'n': int(error.size),
     }
 
 
-def _summary(items: Sequence[_Difference]) -> dict[str, dict[str, Any]]:
-    parts = {name: [np.ravel(getattr(item, name)) for item in items] for name in UNITS}
-    return {name: _statistics(np.concatenate(values) if values else np.empty(0)) for name, values in parts.items()}
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
-def _per_element(items: Sequence[_Difference]) -> dict[str, dict[str, Any]]:
-    found: dict[str, list[FloatArray]] = {}
+def _pooled(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, Any]:
+    if not pairs:
+        return _statistics(np.empty(0), np.empty(0))
+    predicted, labels = zip(*pairs, strict=True)
+    return _statistics(np.concatenate(predicted), np.concatenate(labels))
+
+
+def _summary(items: Sequence[_Comparison]) -> dict[str, dict[str, Any]]:
+    return {name: _pooled([item.values(name) for item in items]) for name in UNITS}
+
+
+def _per_element(items: Sequence[_Comparison]) -> dict[str, dict[str, Any]]:
+    found: dict[str, list[tuple[FloatArray, FloatArray]]] = {}
     for item in items:
-        symbols = np.array(item.structure.atoms.get_chemical_symbols())
-        for element in item.structure.elements:
-            found.setdefault(element, []).append(np.ravel(item.forces[symbols == element]))
-    return {element: _statistics(np.concatenate(values)) for element, values in sorted(found.items())}
+        symbols = np.array(item.label.atoms.get_chemical_symbols())
+        for element in item.label.elements if 'forces' in item.prediction.properties else []:
+            found.setdefault(element, []).append(item.values('forces', symbols == element))
+    return {element: _pooled(pairs) for element, pairs in sorted(found.items())}

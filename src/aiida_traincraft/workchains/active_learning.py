@@ -15,7 +15,7 @@ from aiida_traincraft.calculations.extend_dataset import extend_dataset, merge_l
 from aiida_traincraft.calculations.select_structures import select_structures
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.loop import LoopConfig
 from aiida_traincraft.science.seeds import derive_seed
@@ -46,10 +46,13 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         spec.input_namespace(
             'files', valid_type=orm.SinglefileData, dynamic=True, help='Files that geometry sources read.'
         )
-        spec.output('potential', valid_type=PacePotentialData, required=False, help='The last potential.')
+        spec.output('potential', valid_type=PotentialData, required=False, help='The last potential.')
         spec.output('dataset', valid_type=DatasetData, required=False, help='What it was trained on.')
         spec.output('test_set', valid_type=DatasetData, required=False, help='The sealed test set.')
         spec.output('ledger', valid_type=LedgerData, required=False, help='What became of every structure.')
+        spec.output('student', valid_type=PotentialData, required=False, help='Potential taught by the last one.')
+        spec.output('student_dataset', valid_type=DatasetData, required=False, help='What the student learnt from.')
+        spec.output('student_errors', valid_type=orm.Dict, required=False, help='Its errors on the test set.')
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors of the last potential on the test set.')
         spec.outline(
             cls.prepare,
@@ -66,12 +69,14 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
                     if_(cls.has_selection)(cls.label, cls.inspect_labels),
                 ),
             ),
+            if_(cls.distils)(cls.distil, cls.inspect_distillation),
             cls.finish,
         )
         spec.exit_code(400, 'ERROR_SAMPLING_FAILED', message='The first structures could not be sampled: {reason}')
         spec.exit_code(401, 'ERROR_LABELLING_FAILED', message='Labelling failed: {reason}')
         spec.exit_code(402, 'ERROR_TRAINING_FAILED', message='Training failed: {reason}')
         spec.exit_code(403, 'ERROR_EXPLORATION_FAILED', message='Exploration failed: {reason}')
+        spec.exit_code(406, 'ERROR_DISTILLATION_FAILED', message='The distillation failed: {reason}')
         spec.exit_code(404, 'ERROR_NOTHING_SELECTED', message='No {which} structure passed the physical checks.')
         spec.exit_code(
             405,
@@ -283,6 +288,30 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
             self.ctx.quiet += 0 if self.ctx.is_quiet else 1
             # New labels are trained on first, even if they were the last that the budget allows.
             self._decide()
+        return None
+
+    def distils(self) -> bool:
+        """Whether the potential teaches another one."""
+        return self.inputs.config.get('distillation') is not None
+
+    def distil(self) -> ToContext:
+        """Train the student."""
+        training = self.ctx.training
+        inputs = self.shared_inputs() | {
+            'potential': training.outputs.potential,
+            'dataset': training.inputs.dataset,
+            'test_set': orm.load_node(self.ctx.dataset_test),
+            'ledger': orm.load_node(self.ctx.ledger),
+            'seed': derive_seed(self.section('run')['seed'], 'distil'),
+        }
+        if 'descriptors' in training.outputs:
+            inputs['descriptors'] = training.outputs.descriptors
+        return ToContext(distilled=self.submit_once('distil', WorkflowFactory('traincraft.distill'), inputs))
+
+    def inspect_distillation(self) -> ExitCode | None:
+        """Without the student the campaign has not done what was asked."""
+        if (reason := self.failed([self.ctx.distilled])) is not None:
+            return self._fail('ERROR_DISTILLATION_FAILED', reason)
         return None
 
     def finish(self) -> ExitCode | None:

@@ -9,7 +9,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import WorkChain
 
-from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig
+from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig, TorchCodeConfig
 
 ROLES = tuple(CodesConfig.model_fields)
 # Options that are left to the computer when the config does not set them.
@@ -38,6 +39,8 @@ def products(campaign: orm.WorkChainNode) -> dict[str, orm.Data]:
             # The dataset that belongs to the potential, not one that grew since.
             found |= {'potential': child.outputs.potential, 'dataset': child.inputs.dataset}
             found |= {'errors': child.outputs.errors} if 'errors' in child.outputs else {}
+        elif link.link_label == 'distil' and child.is_finished_ok:
+            found |= {port: child.outputs[port] for port in child.outputs}
     return found
 
 
@@ -104,7 +107,20 @@ class TraincraftWorkChain(WorkChain):
 
     def job_options(self, role: str) -> dict[str, Any]:
         """Resources, limits and environment of a job."""
-        return code_options(CodeConfig.model_validate(self.section('codes')[role]))
+        return code_options(self._code_config(role))
+
+    def device_of(self, role: str) -> dict[str, str]:
+        """Parameter ``device`` of a task that runs a model of torch; empty for other codes."""
+        code = self._code_config(role)
+        return {'device': code.device} if isinstance(code, TorchCodeConfig) else {}
+
+    def potential_inputs(self, potential: PotentialData, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Code, options, potential and parameters of a job that evaluates a potential."""
+        role = potential.role
+        return self.job_inputs(role) | {
+            'potential': potential,
+            'parameters': orm.Dict(parameters | self.device_of(role)),
+        }
 
     def submit_once(self, key: str, process: type, inputs: dict[str, Any]) -> orm.ProcessNode:
         """Submit a child, or adopt the one submitted under this key before this WorkChain was interrupted."""
@@ -130,6 +146,10 @@ class TraincraftWorkChain(WorkChain):
                 status = child.exit_status if child.is_finished else child.process_state.value
                 return f'{child.process_label}<{child.pk}> ended with status {status}: {child.exit_message or ""}'
         return None
+
+    def _code_config(self, role: str) -> CodeConfig:
+        code: CodeConfig = getattr(CodesConfig.model_validate(self.section('codes')), role)
+        return code
 
     def _children(self, key: str) -> list[orm.ProcessNode]:
         query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': self.node.pk}, tag='me', project=[])

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from aiida import orm
 from aiida.common import exceptions
 from aiida.engine import ProcessBuilder
+from aiida.plugins import WorkflowFactory
 
+from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.potential import PacePotentialData
 from aiida_traincraft.science.calculators import check_elements
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
+from aiida_traincraft.science.config.mace import MaceTraining
 from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.geometry import build_geometry
 from aiida_traincraft.science.sampling import needs_calculator
@@ -20,6 +24,7 @@ from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.interpreters import check_interpreters
 from aiida_traincraft.workchains.label import labeller_of
+from aiida_traincraft.workchains.mace_checks import check_mace
 
 
 def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> ProcessBuilder:
@@ -28,11 +33,11 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
     if not isinstance(config, CampaignConfig):
         folder = Path(config).resolve().parent
         config = load_campaign(Path(config))
-    codes, issues = _codes(config)
+    codes, issues = _codes(config, needed_roles(config))
     issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
     issues += check_sampling(config)
-    issues += found + _check_initial(config, elements)
+    issues += found + _check_training(config, elements, folder)
     labeller = labeller_of(config.labelling.type)
     if elements:
         issues += labeller.check_section(config.labelling, elements, codes)
@@ -50,28 +55,85 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
             key = f'file_{len(files):03d}'
             source['path'] = f'{key}/{path.name}'
             files[key] = orm.SinglefileData(path)
+    if (model := _take_foundation(content['training'], folder)) is not None:
+        files['foundation'] = model
     content['run']['plugins'] = [Path(name).name for name in config.run.plugins]
     builder = process.get_builder()
     builder.config = orm.Dict(content)
     builder.codes = codes
     builder.files = files
-    builder.plugins = {
-        f'plugin_{index}': orm.SinglefileData((folder / name).resolve())
-        for index, name in enumerate(config.run.plugins)
-    }
+    builder.plugins = _plugin_files(config, folder)
     builder.metadata.label = config.run.name
     return builder
 
 
+def train_builder_from_config(path: Path, dataset: DatasetData, test_set: DatasetData | None) -> ProcessBuilder:
+    """Make a builder that trains what ``[training]`` of a campaign file says on a stored dataset.
+
+    Parameters
+    ----------
+    path
+        The campaign file.
+    dataset
+        Labels to train on (split "train").
+    test_set
+        Labels to score on (split "test").
+
+    Raises
+    ------
+    ConfigError
+        If the file is not valid, a code is missing, or the trainer cannot do what it says.
+    """
+    config, folder = load_campaign(path), path.resolve().parent
+    codes, issues = _codes(config, getattr(config.training, 'roles', ()))
+    issues += check_interpreters(codes)
+    issues += _check_training(config, set(dataset.e0), folder, explores=False)
+    if not dataset.count('train'):
+        issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
+    if issues:
+        raise ConfigError(issues, path.name)
+    content = config.model_dump(mode='json')
+    model = _take_foundation(content['training'], folder)
+    if model is not None:
+        model.store()
+    builder = WorkflowFactory('traincraft.train').get_builder()
+    builder.config = orm.Dict(content)
+    builder.codes = codes
+    builder.plugins = _plugin_files(config, folder)
+    builder.dataset, builder.seed = dataset, orm.Int(derive_seed(config.run.seed, 'train'))
+    if test_set is not None:
+        builder.test_set = test_set
+    builder.metadata.label = config.run.name
+    return builder
+
+
+def _take_foundation(training: dict[str, Any], folder: Path) -> orm.SinglefileData | None:
+    """Turn the file of a foundation model into a node that the section names instead."""
+    foundation = training.get('foundation')
+    if foundation is None or foundation['file'] is None:
+        return None
+    node = orm.SinglefileData((folder / foundation['file']).resolve())
+    foundation |= {'file': None, 'potential': node.uuid}
+    return node
+
+
+def _plugin_files(config: CampaignConfig, folder: Path) -> dict[str, orm.SinglefileData]:
+    return {
+        f'plugin_{index}': orm.SinglefileData((folder / name).resolve())
+        for index, name in enumerate(config.run.plugins)
+    }
+
+
 def needed_roles(config: CampaignConfig) -> list[str]:
     """Roles of the codes that a campaign uses; sampling of the first structures always needs ``ase``."""
-    sections = (config.labelling, config.training, config.exploration)
-    return sorted({'ase', *(role for section in sections for role in getattr(section, 'roles', ()))})
+    roles = {'ase', *labeller_of(config.labelling.type).roles(config.labelling)}
+    sections = [config.training, config.exploration, *([config.distillation.training] if config.distillation else [])]
+    return sorted(roles.union(*(getattr(section, 'roles', ()) for section in sections)))
 
 
-def _codes(config: CampaignConfig) -> tuple[dict[str, orm.AbstractCode], list[ConfigIssue]]:
+def _codes(config: CampaignConfig, roles: Collection[str]) -> tuple[dict[str, orm.AbstractCode], list[ConfigIssue]]:
     codes, issues = {}, []
-    for role in needed_roles(config):
+    for role in roles:
         label = getattr(config.codes, role).code
         try:
             codes[role] = orm.load_code(label)
@@ -86,8 +148,12 @@ def _codes(config: CampaignConfig) -> tuple[dict[str, orm.AbstractCode], list[Co
     return codes, issues
 
 
-def _check_initial(config: CampaignConfig, elements: set[str]) -> list[ConfigIssue]:
-    """Check that the potential to fine-tune is there and knows the elements."""
+def _check_training(
+    config: CampaignConfig, elements: set[str], folder: Path, explores: bool = True
+) -> list[ConfigIssue]:
+    """Check that the potential to fine-tune is there and knows the elements, and what else the trainer needs."""
+    if isinstance(config.training, MaceTraining):
+        return check_mace(config.training, elements, folder, explores)
     uuid = getattr(config.training, 'initial_potential', None)
     if uuid is None:
         return []

@@ -20,6 +20,8 @@ from ase.data import atomic_numbers, covalent_radii
 
 from aiida_traincraft.calculations.ase_label import AseLabelCalculation
 from aiida_traincraft.calculations.extend_dataset import extend_dataset
+from aiida_traincraft.calculations.mace_data import MaceDataCalculation
+from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
 from aiida_traincraft.calculations.pace_linear import PaceLinearCalculation
 from aiida_traincraft.calculations.pace_train import PaceTrainCalculation
 from aiida_traincraft.calculations.pw_inputs import kpoints_mesh, structure_parameters
@@ -31,6 +33,7 @@ from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig
+from aiida_traincraft.science.config.mace import MaceTraining
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.config.training import PaceLinearTraining, PaceNonlinearTraining
 from aiida_traincraft.science.structure import Structure
@@ -47,9 +50,22 @@ from aiida_traincraft.workchains.pw_setup import (
 from aiida_traincraft.workchains.trial_job import run_trial
 
 INSTALL_PSEUDOS = 'traincraft pseudos install FOLDER --family NAME'
+NEED_LABELS = ('pace', 'pacemaker', 'mace', 'mace_train')
 N_CELLS = 12
 EMT = {'type': 'emt'}
 TRAINING = {'cutoff': 5.0, 'functions': 10, 'ridge': [1e-6]}
+MACE_TRAINING = {
+    'r_max': 4.0,
+    'num_interactions': 1,
+    'num_channels': 4,
+    'max_L': 0,
+    'max_ell': 1,
+    'correlation': 1,
+    'radial_MLP': [8],
+    'max_num_epochs': 1,
+    'batch_size': 4,
+    'valid_fraction': 0.2,
+}
 CUTOFFS = {'ecutwfc': 20.0, 'ecutrho': 160.0}
 """Of a family that recommends none (Ry): enough to see that pw.x runs."""
 KPOINTS_DISTANCE = 0.6
@@ -123,7 +139,7 @@ def examine(campaign: CampaignConfig | None, seconds: float) -> Iterator[Finding
         what = f'{role} ({code.full_label})'
         if code.computer is not None and code.computer.pk in broken:
             yield Finding(what, 'skipped', f'its computer {code.computer.label} cannot be used, see above')
-        elif role in ('pace', 'pacemaker') and 'ase' not in made:
+        elif role in NEED_LABELS and 'ase' not in made:
             yield Finding(
                 what, 'skipped', 'it is tested with the labels that the check of "ase" makes: mend that first'
             )
@@ -197,10 +213,28 @@ def _check_code(place: _Place, made: dict[str, DatasetData]) -> str:
         training = PaceLinearTraining.model_validate(TRAINING)
         job = place.run(PaceLinearCalculation, dataset=made['ase'], parameters=_fit_parameters(training))
         return f'linear fit in {job.outputs.summary["seconds"]:.1f} s'
+    if place.role in ('mace', 'mace_train'):
+        return _check_mace(place, made['ase'])
     training = PaceNonlinearTraining.model_validate(TRAINING | {'maxiter': 2, 'display_step': 1, 'batch_size': 8})
     parameters = _fit_parameters(training, start='cold')
     job = place.run(PaceTrainCalculation, dataset=made['ase'], parameters=parameters)
     return f'2 iterations of a fit in {job.outputs.summary["seconds"]:.1f} s'
+
+
+def _check_mace(place: _Place, dataset: DatasetData) -> str:
+    section = MaceTraining.model_validate(MACE_TRAINING)
+    settings = {'training': section.model_dump(mode='json'), 'device': getattr(place.config, 'device', 'cpu')}
+    datasets = {section.head: dataset}
+    data = place.run(MaceDataCalculation, datasets=datasets, parameters=orm.Dict(settings))
+    job = place.run(
+        MaceTrainCalculation,
+        data=data.outputs.remote_folder,
+        heads=data.outputs.heads,
+        datasets=datasets,
+        seed=orm.Int(1),
+        parameters=orm.Dict(settings | {'batch_size': section.batch_size, 'lr': section.lr, 'descriptors': False}),
+    )
+    return f'one epoch on {settings["device"]} in {job.outputs.summary["seconds"]:.1f} s'
 
 
 def _check_executable(code: orm.InstalledCode) -> None:

@@ -13,16 +13,26 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 # A degenerate active set gives γ of 1e5 and more in any crystal: the physical guards end such runs, not γ.
 NO_HALT = 1e300
 
 
+def thresholds(exploration: dict[str, Any], potential: PotentialData) -> tuple[float, float] | None:
+    """Uncertainty above which a frame is a candidate, and above which a run halts; None if the potential has none."""
+    if potential.measure is None:
+        return None
+    if potential.is_degenerate:
+        # γ of a degenerate active set says nothing: every frame passes, diversity decides.
+        return 0.0, NO_HALT
+    return exploration[f'{potential.measure}_lo'], exploration[f'{potential.measure}_hi']
+
+
 def define_explore_ports(spec: Any) -> None:
     """Define the ports of the explorer seam ``traincraft.explore.<type>``."""
-    spec.input('potential', valid_type=PacePotentialData, help='Potential that drives the exploration.')
+    spec.input('potential', valid_type=PotentialData, help='Potential that drives the exploration.')
     spec.input('dataset', valid_type=DatasetData, help='What it was trained on: starting structures come from here.')
     spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the exploration.')
     spec.output_namespace('frames', valid_type=FramesData, dynamic=True, help='Candidates, one node per job.')
@@ -61,16 +71,9 @@ class ExploreWorkChain(TraincraftWorkChain):
 
     def select(self) -> None:
         """Run the funnel."""
-        exploration = self.section('exploration')
-        parameters = {
-            'seed': self.inputs.seed.value,
-            'budget': self.inputs.budget.value,
-            'gamma_lo': exploration['gamma_lo'],
-            'gamma_hi': exploration['gamma_hi'],
-        }
-        if self.inputs.potential.is_degenerate:
-            # γ of a degenerate active set says nothing: every frame passes, diversity decides.
-            parameters |= {'gamma_lo': 0.0, 'gamma_hi': NO_HALT}
+        parameters = {'seed': self.inputs.seed.value, 'budget': self.inputs.budget.value}
+        if (window := thresholds(self.section('exploration'), self.inputs.potential)) is not None:
+            parameters |= dict(zip(('lo', 'hi'), window, strict=True))
         frames = {f'frames__{key}': node for key, node in self.ctx.explorer.outputs.frames.items()}
         optional = {'descriptors': self.inputs.descriptors} if 'descriptors' in self.inputs else {}
         result = self.call_once(

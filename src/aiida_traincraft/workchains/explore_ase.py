@@ -11,7 +11,7 @@ from aiida.plugins import CalculationFactory
 from aiida_traincraft.calculations.choose_starts import choose_starts
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-from aiida_traincraft.workchains.explore import NO_HALT, define_explore_ports
+from aiida_traincraft.workchains.explore import define_explore_ports, thresholds
 
 
 class ExploreAseWorkChain(TraincraftWorkChain):
@@ -39,9 +39,11 @@ class ExploreAseWorkChain(TraincraftWorkChain):
         )
         if starts.n_frames == 0:
             return self.exit_codes.ERROR_NO_STARTS
-        watch = {
-            'lo': exploration['gamma_lo'],
-            'hi': NO_HALT if self.inputs.potential.is_degenerate else exploration['gamma_hi'],
+        window = thresholds(exploration, self.inputs.potential)
+        # A potential that cannot say what it does not know gives evenly spaced frames.
+        watch = window and {
+            'lo': window[0],
+            'hi': window[1],
             'check_interval': exploration['check_interval'],
             'record_interval': exploration['record_interval'],
         }
@@ -57,13 +59,12 @@ class ExploreAseWorkChain(TraincraftWorkChain):
                 key: self.submit_once(
                     key,
                     process,
-                    self.job_inputs('pace')
-                    | {
-                        'starts': starts,
-                        'potential': self.inputs.potential,
+                    self.potential_inputs(
+                        self.inputs.potential,
                         # Every count-th run: systems of different size are spread evenly.
-                        'parameters': orm.Dict({'runs': runs[index::count], 'calculator': None, 'watch': watch}),
-                    },
+                        {'runs': runs[index::count], 'calculator': None, 'watch': watch},
+                    )
+                    | {'starts': starts},
                 )
                 for index, key in enumerate(self.ctx.jobs)
             }

@@ -20,6 +20,12 @@ ROLES = (
         'an environment of its own with python-ace, tensorpotential and tensorflow-cpu (see docs/pacemaker.md; from a '
         'clone: "make setup-pace"), then "traincraft setup --python .venv-pace/bin/python"',
     ),
+    (
+        'mace',
+        ('ase', 'numpy', 'pydantic', 'torch', 'mace'),
+        'an environment with mace-torch (see docs/mace.md; from a clone: "make setup-mace"), then '
+        '"traincraft setup --python .venv-mace/bin/python"',
+    ),
 )
 
 _PROBE = """

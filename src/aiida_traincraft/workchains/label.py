@@ -41,6 +41,11 @@ class Labeller:
     """What a labeller's WorkChain is asked before a campaign is stored."""
 
     @classmethod
+    def roles(cls, section: LabellingConfig) -> tuple[str, ...]:
+        """Codes of ``[codes]`` that the section needs."""
+        return section.roles
+
+    @classmethod
     def check_section(
         cls, section: LabellingConfig, elements: Collection[str], codes: dict[str, orm.AbstractCode]
     ) -> list[ConfigIssue]:

@@ -46,6 +46,11 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
             content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
         return content
 
+    def teacher_inputs(self) -> dict[str, Any]:
+        """Code, options and parameters of a job: who labels."""
+        parameters = {key: self.section('labelling')[key] for key in ('calculator', 'min_distance')}
+        return self.job_inputs('ase') | {'parameters': orm.Dict(parameters)}
+
     def split(self) -> None:
         """Find the bounds of the batches."""
         size = self.section('labelling')['batch_size']
@@ -59,21 +64,14 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
 
     def run_batches(self) -> ToContext:
         """Start the next batches."""
-        labelling = self.section('labelling')
         level = LevelOfTheoryData.get_or_create(self.level_content(self.inputs, ()))
-        parameters = {key: labelling[key] for key in ('calculator', 'min_distance')}
         self.ctx.running = self.ctx.pending[: self.section('run')['max_concurrent']]
         return ToContext(
             **{
                 f'batch_{index:04d}': self.submit_once(
                     f'batch_{index:04d}_{self.ctx.tries[index]}',
                     CalculationFactory('traincraft.ase_label'),
-                    self.job_inputs('ase')
-                    | {
-                        'structures': self._batch(index),
-                        'level_of_theory': level,
-                        'parameters': orm.Dict(parameters),
-                    },
+                    self.teacher_inputs() | {'structures': self._batch(index), 'level_of_theory': level},
                 )
                 for index in self.ctx.running
             }

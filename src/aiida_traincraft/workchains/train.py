@@ -9,7 +9,7 @@ from aiida.engine import ExitCode, ToContext
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 
@@ -17,9 +17,9 @@ def define_train_ports(spec: Any) -> None:
     """Define the ports of the trainer seam ``traincraft.train.<type>``."""
     spec.input('dataset', valid_type=DatasetData, help='Labels to train on.')
     spec.input('test_set', valid_type=DatasetData, required=False, help='Sealed test set, followed while training.')
-    spec.input('initial', valid_type=PacePotentialData, required=False, help='Potential to start from.')
+    spec.input('initial', valid_type=PotentialData, required=False, help='Potential to start from.')
     spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the training.')
-    spec.output('potential', valid_type=PacePotentialData, help='The trained potential.')
+    spec.output('potential', valid_type=PotentialData, help='The trained potential.')
     spec.output('descriptors', valid_type=orm.ArrayData, required=False, help='Descriptors of the training set.')
     spec.output('history', valid_type=orm.Dict, required=False, help='Loss and errors by iteration.')
 
@@ -57,11 +57,7 @@ class TrainWorkChain(TraincraftWorkChain):
         """Evaluate on the test set."""
         if 'test_set' not in self.inputs:
             return None
-        inputs = self.job_inputs('pace') | {
-            'potential': self.ctx.trainer.outputs.potential,
-            'dataset': self.inputs.test_set,
-            'parameters': orm.Dict({}),
-        }
+        inputs = self.potential_inputs(self.ctx.trainer.outputs.potential, {}) | {'dataset': self.inputs.test_set}
         return ToContext(score=self.submit_once('score', CalculationFactory('traincraft.evaluate'), inputs))
 
     def inspect_score(self) -> ExitCode | None:
@@ -73,7 +69,7 @@ class TrainWorkChain(TraincraftWorkChain):
         errors = self.ctx.score.outputs.errors
         if failed := errors['n_failed']:
             self.report(f'{failed} test structures could not be evaluated and are left out of the errors')
-        if errors['overall']['forces']['rmse'] is None:
+        if all(statistics['n'] == 0 for statistics in errors['overall'].values()):
             return self.exit_codes.ERROR_SCORE_FAILED.format(reason='no test structure could be evaluated')
         self.out('errors', errors)
         return None

@@ -152,6 +152,7 @@ def test_cluster_is_not_periodic(graded):
 
 
 def test_gamma_of_known_far_and_isolated_atoms(graded, copper_frames):
+    assert graded.uncertainty == 'gamma'
     graded.with_uncertainty = True
     atoms = copper_frames[0].atoms.copy()
     atoms.calc = graded
@@ -217,6 +218,7 @@ def test_what_cannot_be_evaluated(graded, potential_folder):
     plain = PaceCalculator(potential_folder / 'potential.yaml', E0)
     with pytest.raises(ValueError, match='need an active set'):
         plain.with_uncertainty = True
+    assert plain.uncertainty is None
     with pytest.raises(ValueError, match=r'no isolated-atom energy .* for Cu'):
         PaceCalculator(potential_folder / 'potential.yaml', {'Al': 1.0})
     with pytest.raises(ValueError, match='does not exist'):

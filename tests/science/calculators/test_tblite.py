@@ -81,6 +81,47 @@ def test_the_dipole_is_the_derivative_of_the_energy_with_respect_to_a_field(calc
     assert -(energies[0] - energies[1]) / (2 * step) * Bohr == pytest.approx(np.linalg.norm(dipole), abs=1e-4)
 
 
+def test_the_polarizability_is_the_second_derivative_of_the_energy_with_respect_to_a_field(tblite):
+    from tblite.interface import Calculator
+    from tblite.library import ffi
+
+    frame = water()
+    found = label(frame, make_calculator(TbliteConfig(polarizability=True, accuracy=0.01)), 0.5)
+    axis, step, energies = to_hydrogens(frame.atoms), 5e-3, []
+    for field in (step, 0.0, -step):
+        own = Calculator('GFN2-xTB', frame.atoms.numbers, frame.atoms.positions / Bohr)
+        own.set('verbosity', 0)
+        own.set('accuracy', 0.001)
+        own.add('electric-field', ffi.new('double[3]', list(field * axis)))
+        energies.append(own.singlepoint().get('energy'))
+    curvature = -(energies[0] - 2 * energies[1] + energies[2]) / step**2 * Bohr**3
+    assert axis @ found.properties['polarizability'] @ axis == pytest.approx(curvature, rel=1e-3)
+    assert curvature == pytest.approx(0.333, abs=0.001)
+
+
+def test_the_polarizability_turns_with_the_molecule(tblite):
+    calculator = make_calculator(TbliteConfig(polarizability=True))
+    upright, turned = Structure(molecule('H2O')), water()
+    first, second = (label(frame, calculator, 0.5).properties['polarizability'] for frame in (upright, turned))
+    rotation = np.linalg.lstsq(
+        upright.atoms.positions - upright.atoms.positions[0], turned.atoms.positions - turned.atoms.positions[0]
+    )[0]
+    # The plane of the molecule: its normal is not in the span of the positions.
+    normals = [np.cross(*(atoms.positions[1:] - atoms.positions[0])) for atoms in (upright.atoms, turned.atoms)]
+    rotation += np.outer(normals[0], normals[1]) / (normals[0] @ normals[0])
+    assert rotation @ rotation.T == pytest.approx(np.eye(3), abs=1e-9)
+    assert second == pytest.approx(rotation.T @ first @ rotation, abs=1e-4)
+    assert second == pytest.approx(second.T)
+    assert np.abs(second - np.diag(np.diag(second))).max() > 0.05
+
+
+def test_no_polarizability_unless_asked_for_or_of_a_periodic_cell(calculator):
+    assert 'polarizability' not in label(water(), calculator, 0.5).properties
+    asked = make_calculator(TbliteConfig(polarizability=True))
+    assert label(water(), asked, 0.5).properties['polarizability'].shape == (3, 3)
+    assert 'polarizability' not in label(water(box=8.0, pbc=True), asked, 0.5).properties
+
+
 def test_forces_are_the_derivative_of_the_energy_also_of_hot_electrons(tblite):
     atoms = molecule('N2')
     atoms.set_distance(0, 1, 1.6)

@@ -105,7 +105,7 @@ def test_values_never_change(data):
     [
         # Unknown keys, with the nearest and the allowed ones.
         (['run', 'sed'], 1, 'run.sed', "unknown key (given 1); did you mean 'seed'? allowed: max_concurrent, name"),
-        (['lop'], {}, 'lop', "did you mean 'loop'? allowed: codes, exploration, labelling, loop, run"),
+        (['lop'], {}, 'lop', "did you mean 'loop'? allowed: codes, distillation, exploration, labelling, loop, run"),
         (['run', 'zzz'], 1, 'run.zzz', 'unknown key (given 1); allowed: '),
         (
             ['systems', 0, 'geometry', 'builder', 'crystalstucture'],

@@ -164,6 +164,23 @@ def test_uncertainty_is_that_of_the_frame(copper):
     assert run.max_uncertainty == max(frame.properties['uncertainty'].max() for frame in run.frames)
 
 
+class CommitteeEmt(WatchedEmt):
+    """Tells the spread of the energy, too."""
+
+    def calculate(self, *args):
+        super().calculate(*args)
+        if self.with_uncertainty:
+            self.results['energy_spread'] = self.results['uncertainty'].mean()
+
+
+def test_the_spread_of_the_energy_goes_along(copper):
+    watch = Watch(lo=0.0, hi=20, check_interval=3)
+    run = sample(copper, CommitteeEmt(copper.atoms), None, MdConfig(temperature=300, steps=6, n=1), watch=watch)
+    assert [type(frame.properties['energy_spread']) for frame in run.frames] == [float, float]
+    for frame in run.frames:
+        assert frame.properties['energy_spread'] == frame.properties['uncertainty'].mean()
+
+
 def test_candidates_and_halt(copper):
     watch = Watch(lo=0.15, hi=0.4, check_interval=2)
     run = sample(copper, WatchedEmt(copper.atoms), None, MdConfig(temperature=900, steps=400), watch=watch)

@@ -37,9 +37,7 @@ def test_default_stages_end_to_end():
     frames = rattled(60, uncertainty=np.linspace(0.5, 60.0, 60))
     frames[3].atoms.positions[1] = frames[3].atoms.positions[0] + 0.1
     frames[4].atoms = frames[5].atoms.copy()
-    context = FunnelContext(
-        budget=10, gamma_lo=2.0, gamma_hi=10.0, known_hashes=frozenset({frames[6].content_hash()}), seed=1
-    )
+    context = FunnelContext(budget=10, lo=2.0, hi=10.0, known_hashes=frozenset({frames[6].content_hash()}), seed=1)
     before = [to_record(frame) for frame in frames]
     result = apply_funnel(frames, SelectionConfig(), context)
     assert len(result.selected) == 10
@@ -65,7 +63,7 @@ def test_default_stages_end_to_end():
 def test_same_seed_same_selection_other_seed_another():
     frames = rattled(80, uncertainty=np.full(80, 5.0))
     runs = [
-        picks(apply_funnel(frames, SelectionConfig(), FunnelContext(budget=20, gamma_lo=2.0, seed=seed)))
+        picks(apply_funnel(frames, SelectionConfig(), FunnelContext(budget=20, lo=2.0, seed=seed)))
         for seed in (7, 7, 8)
     ]
     assert runs[0] == runs[1]
@@ -107,7 +105,7 @@ def test_picks_never_exceed_the_budget():
 def test_a_share_that_cannot_be_filled_stays_unfilled():
     frames = rattled(30, uncertainty=[9.0] * 3 + [0.5] * 27)
     stages = [{'type': 'random', 'fraction': 0.2}, {'type': 'uncertainty'}, {'type': 'diversity', 'fraction': 0.8}]
-    result = apply_funnel(frames, funnel(*stages), FunnelContext(budget=20, gamma_lo=2.0, seed=2))
+    result = apply_funnel(frames, funnel(*stages), FunnelContext(budget=20, lo=2.0, seed=2))
     uncertain = 3 - len({0, 1, 2} & set(picks(result)[:4]))
     assert len(result.selected) == 4 + uncertain
     (text,) = result.report[-1]['reasons']
@@ -118,19 +116,19 @@ def test_a_share_that_cannot_be_filled_stays_unfilled():
 def test_selects_nothing_when_the_picking_stages_find_nothing():
     frames = rattled(9, uncertainty=[0.5] * 9)
     stages = [{'type': 'uncertainty'}, {'type': 'diversity', 'fraction': 1}, {'type': 'budget'}]
-    result = apply_funnel(frames, funnel(*stages), FunnelContext(budget=5, gamma_lo=2.0))
+    result = apply_funnel(frames, funnel(*stages), FunnelContext(budget=5, lo=2.0))
     assert result.selected == []
     assert result.n_uncertain == 0
 
 
 def test_empty_pool():
-    result = apply_funnel([], SelectionConfig(), FunnelContext(budget=5, gamma_lo=2.0))
+    result = apply_funnel([], SelectionConfig(), FunnelContext(budget=5, lo=2.0))
     assert (result.selected, result.n_uncertain) == ([], 0)
     assert all(row['entered'] == 0 for row in result.report)
 
 
 def test_number_of_uncertain_frames_is_unknown_without_uncertainties_or_threshold():
-    assert apply_funnel(rattled(3), SelectionConfig(), FunnelContext(budget=2, gamma_lo=2.0)).n_uncertain is None
+    assert apply_funnel(rattled(3), SelectionConfig(), FunnelContext(budget=2, lo=2.0)).n_uncertain is None
     frames = rattled(3, uncertainty=[3.0] * 3)
     assert apply_funnel(frames, funnel({'type': 'dedup'}), FunnelContext(budget=2)).n_uncertain is None
 

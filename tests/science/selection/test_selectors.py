@@ -77,17 +77,17 @@ def test_dedup_against_the_pool_the_chosen_and_what_is_known():
 
 
 def test_uncertainty_window_is_open_below_and_closed_above():
-    pool = pool_of(uncertain(0.5, 2.0, 2.1, 10.0, 50.0, 50.1, np.inf, None, np.nan), gamma_lo=2.0, gamma_hi=10.0)
+    pool = pool_of(uncertain(0.5, 2.0, 2.1, 10.0, 50.0, 50.1, np.inf, None, np.nan), lo=2.0, hi=10.0)
     result = uncertainty(pool, UncertaintyConfig())
     assert pool.alive == [2, 3, 4]
     assert result.reasons == {'uncertainty not above 2': 2, 'uncertainty above 50': 2, 'uncertainty unknown': 2}
 
 
 def test_uncertainty_limits_of_the_stage_win_and_no_upper_limit_is_needed():
-    pool = pool_of(uncertain(0.5, 2.0, 30.0), gamma_lo=2.0, gamma_hi=10.0)
+    pool = pool_of(uncertain(0.5, 2.0, 30.0), lo=2.0, hi=10.0)
     uncertainty(pool, UncertaintyConfig(lo=1, hi=5))
     assert pool.alive == [1]
-    pool = pool_of(uncertain(0.5, 2.0, 1e9), gamma_lo=1.0)
+    pool = pool_of(uncertain(0.5, 2.0, 1e9), lo=1.0)
     uncertainty(pool, UncertaintyConfig())
     assert pool.alive == [1, 2]
 
@@ -100,10 +100,10 @@ def test_uncertainty_passes_a_pool_that_carries_none():
 
 
 def test_uncertainty_without_limit_or_with_an_empty_window_is_an_error():
-    with pytest.raises(ValueError, match='gamma_lo'):
+    with pytest.raises(ValueError, match='threshold of the exploration'):
         uncertainty(pool_of(uncertain(3.0)), UncertaintyConfig())
     with pytest.raises(ValueError, match='60 is not below upper limit 50'):
-        uncertainty(pool_of(uncertain(3.0), gamma_hi=10.0), UncertaintyConfig(lo=60))
+        uncertainty(pool_of(uncertain(3.0), hi=10.0), UncertaintyConfig(lo=60))
     with pytest.raises(ValidationError, match='must be below'):
         UncertaintyConfig(lo=3, hi=2)
 

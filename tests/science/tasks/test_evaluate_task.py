@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 
 from aiida_traincraft.science.config.training import PaceLinearTraining
-from aiida_traincraft.science.structure import Structure, write_frames
+from aiida_traincraft.science.structure import Structure, read_frames, write_frames
 from aiida_traincraft.science.training.linear import fit_linear, save_potential
 from aiida_traincraft.science.worker import run_task
 
@@ -29,7 +30,7 @@ def test_task_scores_a_potential(tmp_path, copper_frames, active_set):
     lone = Structure(Atoms('Cu'), {'energy': 3.51, 'forces': [[0.0, 0.0, 0.0]]}, {'system': 'atom'})
     foreign = Structure(bulk('Al'), {'energy': 0.0, 'forces': [[0.0, 0.0, 0.0]]})
     write_frames(tmp_path / 'dataset.frames', [*copper_frames, lone, foreign])
-    parameters = {'potential': {'e0': E0, 'active_set': active_set}}
+    parameters = {'potential': {'type': 'pace', 'e0': E0, 'active_set': active_set}}
     (tmp_path / 'task.json').write_text(json.dumps({'task': 'evaluate', 'parameters': parameters}))
     result = run_task(tmp_path)
     assert result['status'] == 'ok'
@@ -39,6 +40,17 @@ def test_task_scores_a_potential(tmp_path, copper_frames, active_set):
     assert result['per_system']['atom']['stress']['rmse'] is None
     assert result['n_failed'] == 1
     assert 'no Al; it knows Cu' in result['rows'][-1]['reason']
-    gammas = [row['max_gamma'] for row in result['rows'][:30]]
+    gammas = [row['max_uncertainty'] for row in result['rows'][:30]]
     assert all(gamma <= 1.02 for gamma in gammas) if active_set else gammas == [None] * 30
-    assert result['rows'][30]['max_gamma'] is None
+    assert result['rows'][30]['max_uncertainty'] is None
+    predictions = read_frames(tmp_path / 'predictions.frames')
+    assert [frame.provenance for frame in predictions] == [frame.provenance for frame in [*copper_frames, lone]]
+    expected = {'energy', 'forces', 'stress', *(['uncertainty'] if active_set else [])}
+    assert all(frame.properties.keys() == expected for frame in predictions[:30])
+    errors = [
+        (predicted.properties['energy'] - frame.properties['energy']) / len(frame)
+        for predicted, frame in zip(predictions[:30], copper_frames, strict=True)
+    ]
+    assert errors == pytest.approx([row['energy_error'] for row in result['rows'][:30]])
+    if active_set:
+        assert np.isinf(predictions[30].properties['uncertainty']).all()

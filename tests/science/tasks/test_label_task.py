@@ -19,14 +19,15 @@ from aiida_traincraft.science.registry import register
 
 
 class OddEmt(EMT):
-    """EMT with a free energy, a dipole, and bad moods that depend on the number of atoms."""
+    """EMT with a free energy, a response, and bad moods that depend on the number of atoms."""
 
-    implemented_properties = [*EMT.implemented_properties, 'dipole', 'magmom']
+    implemented_properties = [*EMT.implemented_properties, 'dipole', 'polarizability', 'magmom']
 
     def calculate(self, *args):
         super().calculate(*args)
         self.results['energy'] += 5.0
         self.results['dipole'] = np.array([0.0, 0.0, 0.5])
+        self.results['polarizability'] = np.eye(3)
         match len(self.atoms):
             case 2:
                 raise RuntimeError('no convergence')
@@ -132,12 +133,13 @@ def test_element_that_the_teacher_does_not_know(label):
     assert len(labels) == 1
 
 
-def test_energy_consistent_with_forces_and_dipole(label):
+def test_energy_consistent_with_forces_and_response(label):
     _, labels = label([chain(7)], 'odd_emt')
     _, plain = label([chain(7)], 'emt')
     # The plugin shifts "energy" but not "free_energy".
     assert labels[0].properties['energy'] == pytest.approx(plain[0].properties['energy'])
     assert labels[0].properties['dipole'].tolist() == [0.0, 0.0, 0.5]
+    assert labels[0].properties['polarizability'].tolist() == np.eye(3).tolist()
 
 
 def test_positions_that_are_not_finite(label):
@@ -154,6 +156,34 @@ def test_constraints_hide_no_forces():
     atoms.rattle(0.1, seed=1)
     atoms.set_constraint(FixAtoms(range(4)))
     assert np.abs(label_one(Structure(atoms), EMT(), 0.5).properties['forces']).min() > 0
+
+
+def test_an_isolated_atom_gets_the_e0_of_a_potential(tmp_path, copper_frames):
+    pytest.importorskip('pyace', reason='python-ace is not installed: pip install "aiida-traincraft[pace]"')
+    from aiida_traincraft.science.calculators.potential import load_potential
+    from aiida_traincraft.science.tasks import pace_linear
+
+    write_frames(tmp_path / 'dataset.frames', copper_frames)
+    training = {'type': 'pace_linear', 'cutoff': 4.5, 'functions': 12}
+    pace_linear.run({'training': training, 'e0': {'Cu': 0.5}, 'seed': 0}, tmp_path)
+    # The atom's energy is not what the fit took for it.
+    table = {'type': 'pace', 'e0': {'Cu': 0.75}, 'active_set': False}
+    structures = [Structure(Atoms('Cu')), Structure(bulk('Al')), Structure(Atoms('Al')), Structure(bulk('Cu'))]
+    write_frames(tmp_path / 'structures.frames', structures)
+    rows = run({'potential': table, 'min_distance': 0.5}, tmp_path)['rows']
+    assert [row['reason'] for row in rows] == [
+        None,
+        'ValueError: the potential has no Al; it knows Cu',
+        'no isolated-atom energy (e0, eV) is given for Al',
+        None,
+    ]
+    atom, crystal = read_frames(tmp_path / 'labels.frames')
+    assert atom.properties['energy'] == 0.75
+    assert atom.properties['forces'].tolist() == [[0, 0, 0]]
+    atoms = bulk('Cu')
+    atoms.calc = load_potential(table, tmp_path)
+    assert crystal.properties['energy'] == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+    assert crystal.properties['stress'] == pytest.approx(atoms.get_stress(), abs=1e-9)
 
 
 def test_nothing_to_label(label):

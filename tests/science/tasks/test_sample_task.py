@@ -146,15 +146,7 @@ def test_infinite_uncertainty_fits_into_json(tmp_path, call):
     [
         ([job(3)], {}, 'starts from structure 3, but there are 3'),
         ([job(-1)], {}, 'starts from structure -1'),
-        ([job()], {'calculator': {'type': 'emt'}, 'potential': {'e0': {}, 'active_set': False}}, 'not both'),
-        (
-            [job()],
-            {
-                'potential': {'e0': {}, 'active_set': False},
-                'watch': {'lo': 1, 'hi': 2, 'check_interval': 1, 'record_interval': 1},
-            },
-            'without active set has no uncertainty',
-        ),
+        ([job()], {'calculator': {'type': 'emt'}, 'potential': {'type': 'pace'}}, 'not both'),
     ],
 )
 def test_parameters_without_sense(call, runs, parameters, message):
@@ -166,6 +158,9 @@ def test_parameters_without_sense(call, runs, parameters, message):
 class Coordinates:
     """What the selection asks of a potential, with numbers that are easy to check."""
 
+    def __init__(self, uncertainty='gamma'):
+        self.uncertainty = uncertainty
+
     def descriptor(self, atoms):
         return np.arange(3.0)
 
@@ -175,18 +170,19 @@ class Coordinates:
 
 def test_only_rows_beyond_the_active_set_are_kept():
     frame = Structure(bulk('Cu'), {'uncertainty': np.array([2.0])})
-    describe(frame, Coordinates(), active_set=True)
+    describe(frame, Coordinates())
     assert frame.properties['descriptor'].tolist() == [0, 1, 2]
     assert frame.properties['active.Cu'].tolist() == [[0.1, -1.5], [2.0, 0.0]]
     assert {key for key in frame.properties if key.startswith('active.')} == {'active.Cu'}
 
 
 @pytest.mark.parametrize(
-    ('properties', 'active_set'), [({'uncertainty': np.array([1.0])}, True), ({}, True), ({'uncertainty': 2.0}, False)]
+    ('properties', 'uncertainty'),
+    [({'uncertainty': np.ones(1)}, 'gamma'), ({}, 'gamma'), ({'uncertainty': np.full(1, 2.0)}, 'spread'), ({}, None)],
 )
-def test_known_frames_have_a_descriptor_only(properties, active_set):
+def test_known_frames_have_a_descriptor_only(properties, uncertainty):
     frame = Structure(bulk('Cu'), dict(properties))
-    describe(frame, Coordinates(), active_set)
+    describe(frame, Coordinates(uncertainty))
     assert frame.properties.keys() == {*properties, 'descriptor'}
 
 
@@ -214,7 +210,7 @@ def test_ace_watches_itself(ace_folder, tmp_path, starts, fast):
         'runs': [job(0, sampler), job(0, RATTLE)],
         'calculator': None,
         'watch': {'lo': 1.2, 'hi': 5.0, 'check_interval': 5, 'record_interval': 25},
-        'potential': {'e0': {'Cu': 0.5}, 'active_set': True},
+        'potential': {'type': 'pace', 'e0': {'Cu': 0.5}, 'active_set': True},
         'max_seconds': 300,
         'plugins': [],
     }
@@ -241,6 +237,11 @@ def test_ace_watches_itself(ace_folder, tmp_path, starts, fast):
 def test_potential_without_active_set_drives_a_run(ace_folder, tmp_path, starts):
     (tmp_path / 'potential.yaml').write_bytes((ace_folder / 'potential.yaml').read_bytes())
     write_frames(tmp_path / 'structures.frames', starts)
-    rows = run({'runs': [job(0, MD)], 'potential': {'e0': {'Cu': 0.5}, 'active_set': False}}, tmp_path)['runs']
+    parameters = {'runs': [job(0, MD)], 'potential': {'type': 'pace', 'e0': {'Cu': 0.5}, 'active_set': False}}
+    rows = run(parameters, tmp_path)['runs']
     assert (rows[0]['end'], rows[0]['frames']) == ('finished', 2)
     assert 'descriptor' in read_frames(tmp_path / 'frames.frames')[0].properties
+    watch = {'lo': 1, 'hi': 2, 'check_interval': 1, 'record_interval': 1}
+    with pytest.raises(TaskError, match='no uncertainty to watch: ACE needs an active set') as caught:
+        run(parameters | {'watch': watch}, tmp_path)
+    assert caught.value.kind == 'bad_input'

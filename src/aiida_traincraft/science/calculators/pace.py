@@ -158,6 +158,11 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
         return list(self.counts)
 
     @property
+    def uncertainty(self) -> str | None:
+        """``gamma`` with an active set, else None."""
+        return None if self._inverse is None else 'gamma'
+
+    @property
     def with_uncertainty(self) -> bool:
         """Whether the next evaluation writes extrapolation grades; they need an active set."""
         return self._with_uncertainty

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from ase.data import chemical_symbols
+from ase.units import Bohr
 from pydantic import Field
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
 
 HEAVIEST = 86
+FIELD = 1e-3
+"""Electric field (atomic units) of the polarizability: the response is linear in it, and far above the convergence."""
 
 
 class TbliteConfig(PluginConfig):
@@ -32,6 +36,8 @@ class TbliteConfig(PluginConfig):
     """Steps of the self-consistency; a structure that needs more gets no label."""
     accuracy: float = Field(default=1.0, gt=0)
     """Factor on tblite's thresholds (no unit): 0.01 is a hundred times tighter."""
+    polarizability: bool = False
+    """Whether to give the static polarizability (Å³) too, by six more calculations; without periodicity only."""
 
 
 @register('calculator', 'tblite', TbliteConfig)
@@ -40,7 +46,8 @@ def make_tblite(config: TbliteConfig) -> Any:
 
     Every calculation starts from scratch, so that a label does not depend on what was calculated before. Unpaired
     electrons follow from a structure's initial magnetic moments, as few as possible without. The dipole (e·Å) is given
-    without periodicity only; that of an ion refers to the origin of the coordinates. The calculator refuses
+    without periodicity only; that of an ion refers to the origin of the coordinates. The polarizability (Å³) is the
+    derivative of the dipole with respect to an electric field, by central differences. The calculator refuses
     (``ValueError``) a structure that is periodic in some directions only: tblite would take it as periodic in all.
 
     Raises
@@ -48,9 +55,14 @@ def make_tblite(config: TbliteConfig) -> Any:
     ModuleNotFoundError
         If tblite is not installed.
     """
-    from tblite.ase import TBLite
+    from tblite.ase import TBLite, _create_api_calculator
+    from tblite.library import ffi
+
+    extra = ['polarizability'] if config.polarizability else []
 
     class IndependentTBLite(TBLite):
+        implemented_properties = [*TBLite.implemented_properties, *extra]
+
         def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = ()) -> None:
             if atoms.pbc.any() and not atoms.pbc.all():
                 raise ValueError(
@@ -62,6 +74,18 @@ def make_tblite(config: TbliteConfig) -> Any:
             if atoms.pbc.any():
                 # The dipole of a periodic cell changes with the choice of the origin.
                 del self.results['dipole']
+            elif config.polarizability:
+                response = [
+                    (self._dipole(FIELD * axis) - self._dipole(-FIELD * axis)) / (2 * FIELD) for axis in np.eye(3)
+                ]
+                self.results['polarizability'] = (np.array(response) + np.transpose(response)) / 2 * Bohr**3
+
+        def _dipole(self, field: Any) -> Any:
+            """Dipole in an electric field, all in atomic units."""
+            inner = _create_api_calculator(self.atoms, self.parameters)
+            # Not by the parameter of TBLite: tblite 0.8 hands the library an array where it needs a pointer.
+            inner.add('electric-field', ffi.new('double[3]', list(field)))
+            return inner.singlepoint().get('dipole')
 
     return IndependentTBLite(
         method=config.method,

@@ -20,6 +20,7 @@ from aiida_traincraft.science.config.base import (
     explain,
 )
 from aiida_traincraft.science.config.codes import CodesConfig
+from aiida_traincraft.science.config.distillation import DistillationConfig
 from aiida_traincraft.science.config.loop import LoopConfig
 from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.config.selection import SelectionConfig
@@ -46,6 +47,8 @@ class CampaignConfig(StrictModel):
     """What it is judged by."""
     loop: LoopConfig = LoopConfig()
     """When to stop."""
+    distillation: DistillationConfig | None = None
+    """A student that learns from the trained potential."""
     codes: CodesConfig = CodesConfig()
     """What runs where."""
 

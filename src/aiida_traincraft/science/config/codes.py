@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from aiida_traincraft.science.config.base import StrictModel
@@ -38,6 +40,13 @@ class CodeConfig(StrictModel):
     """Shell lines before the command, such as ``module load``."""
 
 
+class TorchCodeConfig(CodeConfig):
+    """A code whose model runs on a device of torch; its queue and resources must offer that device."""
+
+    device: Literal['cpu', 'cuda', 'mps', 'xpu'] = 'cpu'
+    """Where the model runs."""
+
+
 class CodesConfig(StrictModel):
     """Codes by role; the defaults are those that ``traincraft setup`` makes."""
 
@@ -47,5 +56,9 @@ class CodesConfig(StrictModel):
     """Python with python-ace: linear fits, active sets, exploration, evaluation."""
     pacemaker: CodeConfig = CodeConfig(code='traincraft-pacemaker@localhost')
     """Python with python-ace and tensorpotential: nonlinear fits."""
+    mace: TorchCodeConfig = TorchCodeConfig(code='traincraft-mace@localhost')
+    """Python with mace-torch: exploration, evaluation, labels by a MACE potential."""
+    mace_train: TorchCodeConfig = TorchCodeConfig(code='traincraft-mace@localhost')
+    """Python with mace-torch: training."""
     pw: CodeConfig = CodeConfig(code='traincraft-pw@localhost')
     """pw.x of Quantum ESPRESSO."""

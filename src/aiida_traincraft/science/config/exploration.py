@@ -11,17 +11,23 @@ from aiida_traincraft.science.registry import register
 
 
 class ExplorationConfig(PluginConfig):
-    """What every explorer has; thresholds are in the potential's own measure (γ for ACE, no unit)."""
+    """What every explorer has: thresholds in the measure of the potential that explores."""
 
     gamma_lo: float = Field(default=2.0, gt=0)
-    """Frames above this extrapolation grade are candidates."""
+    """ACE: frames above this extrapolation grade (no unit) are candidates."""
     gamma_hi: float = Field(default=10.0, gt=0)
-    """A run halts above this extrapolation grade."""
+    """ACE: a run halts above this extrapolation grade."""
+    spread_lo: float = Field(default=0.1, gt=0)
+    """Committee: frames in which the forces on an atom spread by more than this (eV/Å) are candidates."""
+    spread_hi: float = Field(default=0.5, gt=0)
+    """Committee: a run halts when the forces on an atom spread by more than this (eV/Å)."""
 
     @model_validator(mode='after')
     def _window(self) -> ExplorationConfig:
-        if self.gamma_lo >= self.gamma_hi:
-            raise ValueError(f'"gamma_lo" ({self.gamma_lo}) must be below "gamma_hi" ({self.gamma_hi})')
+        for low, high in (('gamma_lo', 'gamma_hi'), ('spread_lo', 'spread_hi')):
+            lo, hi = getattr(self, low), getattr(self, high)
+            if lo >= hi:
+                raise ValueError(f'"{low}" ({lo}) must be below "{high}" ({hi})')
         return self
 
 

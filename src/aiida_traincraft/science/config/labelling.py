@@ -35,3 +35,15 @@ class AseLabelling(LabellingConfig):
     """The teacher."""
     batch_size: int = Field(default=200, ge=1)
     """Structures per job."""
+
+
+@register('labeller', 'potential')
+class PotentialLabelling(LabellingConfig):
+    """A stored potential as teacher; such labels are a level of theory of their own, marked as a surrogate."""
+
+    seam = 'potential'
+    type: Literal['potential'] = 'potential'
+    potential: str
+    """UUID of the potential."""
+    batch_size: int = Field(default=200, ge=1)
+    """Structures per job."""

@@ -18,7 +18,8 @@ class Watch:
     """What a run looks out for.
 
     The calculator of a run that watches its uncertainty has a boolean attribute ``with_uncertainty``; in a calculation
-    made while it is True, ``results['uncertainty']`` (n_atoms,) is written too.
+    made while it is True, ``results['uncertainty']`` (n_atoms,) is written too, and by a committee
+    ``results['energy_spread']`` (eV/atom).
     """
 
     lo: float = float('inf')
@@ -43,7 +44,8 @@ class SamplingRun:
     """Frames of one run, and how it ended."""
 
     frames: list[Structure] = field(default_factory=list)
-    """In order; ``properties['uncertainty']`` (n_atoms,) where it was asked for."""
+    """In order; ``properties['uncertainty']`` (n_atoms,) where it was asked for, and ``energy_spread`` (eV/atom) of a
+    committee."""
     end: str = 'finished'
     """``finished``, ``halted`` (too uncertain), ``walltime`` or ``broken: <reason>``."""
     steps: int = 0

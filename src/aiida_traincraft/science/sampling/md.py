@@ -201,5 +201,9 @@ def _frame(
     copy = atoms.copy()
     copy.calc = None
     copy.arrays.pop('momenta', None)
-    properties = {} if uncertainty is None else {'uncertainty': uncertainty}
+    properties: dict[str, Any] = {}
+    if uncertainty is not None:
+        properties['uncertainty'] = uncertainty
+        if 'energy_spread' in atoms.calc.results:
+            properties['energy_spread'] = float(atoms.calc.results['energy_spread'])
     return Structure(copy, properties, start.provenance | {'step': step, 'temperature': round(temperature, 2)})

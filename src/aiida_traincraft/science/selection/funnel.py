@@ -29,8 +29,8 @@ class FunnelResult:
     report
         One row per stage: ``stage``, ``entered``, ``dropped``, ``picked``, ``reasons`` (counts); JSON-serialisable.
     n_uncertain
-        Physical, unique frames whose uncertainty is above ``context.gamma_lo``; None where that is not known (no
-        ``gamma_lo``, or frames of which none carries an uncertainty).
+        Physical, unique frames whose uncertainty is above ``context.lo``; None where that is not known (no
+        ``lo``, or frames of which none carries an uncertainty).
     """
 
     selected: list[Structure]
@@ -84,7 +84,7 @@ def _mark(frame: Structure, stage: str, uncertainty: float) -> Structure:
 
 
 def _count_uncertain(pool: Pool, invalid: set[int]) -> int | None:
-    if pool.context.gamma_lo is None or (len(pool.frames) and np.isnan(pool.uncertainty).all()):
+    if pool.context.lo is None or (len(pool.frames) and np.isnan(pool.uncertainty).all()):
         return None
-    above = np.flatnonzero(pool.uncertainty > pool.context.gamma_lo)
+    above = np.flatnonzero(pool.uncertainty > pool.context.lo)
     return len(set(above.tolist()) - invalid)

@@ -26,9 +26,9 @@ class FunnelContext:
     """Content hashes of structures that are labelled or were already tried."""
     training_descriptors: Array | None = None
     """(n, d) descriptors of the training set by the potential that made the pool's ``descriptor``."""
-    gamma_lo: float | None = None
+    lo: float | None = None
     """Uncertainty above which a frame is a candidate."""
-    gamma_hi: float | None = None
+    hi: float | None = None
     """Uncertainty at which a run halts."""
     seed: int = 0
     """Seed of all random choices."""

@@ -11,19 +11,19 @@ from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
-# The frame at which a run halts lies above gamma_hi and shows what the potential lacks most.
+# The frame at which a run halts lies above that limit and shows what the potential lacks most.
 HALT_MARGIN = 5.0
 
 
 class UncertaintyConfig(PluginConfig):
-    """Window of the largest uncertainty of a frame's atoms, in the potential's own measure (γ for ACE, no unit)."""
+    """Window of the largest uncertainty of a frame's atoms: γ of ACE (no unit), force spread of a committee (eV/Å)."""
 
     type: Literal['uncertainty'] = 'uncertainty'
     lo: float | None = Field(default=None, ge=0)
-    """Frames above this pass; by default the exploration's ``gamma_lo``."""
+    """Frames above this pass; by default the exploration's lower threshold (``gamma_lo``, ``spread_lo``)."""
     hi: float | None = Field(default=None, gt=0)
-    """Frames above this are dropped; by default 5 times the exploration's ``gamma_hi``, so that the frame at which
-    a run halted is kept, and without a ``gamma_hi`` there is no limit."""
+    """Frames above this are dropped; by default 5 times the exploration's upper threshold, so that the frame at which
+    a run halted is kept, and without one there is no limit."""
 
     @model_validator(mode='after')
     def _window(self) -> UncertaintyConfig:
@@ -39,7 +39,7 @@ def uncertainty(pool: Pool, config: UncertaintyConfig) -> StageResult:
     Raises
     ------
     ValueError
-        If frames carry an uncertainty and neither ``lo`` nor the context's ``gamma_lo`` is given, or if the window
+        If frames carry an uncertainty and neither ``lo`` nor the context's is given, or if the window
         made of a given and a default limit is empty.
     """
     if np.isnan(pool.uncertainty).all():
@@ -52,12 +52,12 @@ def uncertainty(pool: Pool, config: UncertaintyConfig) -> StageResult:
 
 def _window(pool: Pool, config: UncertaintyConfig) -> tuple[float, float]:
     context = pool.context
-    lo = context.gamma_lo if config.lo is None else config.lo
+    lo = context.lo if config.lo is None else config.lo
     if lo is None:
-        raise ValueError('selector uncertainty: no lower limit; give "lo", or the exploration\'s gamma_lo')
+        raise ValueError('selector uncertainty: no lower limit; give "lo", or a threshold of the exploration')
     hi = config.hi
     if hi is None:
-        hi = np.inf if context.gamma_hi is None else HALT_MARGIN * context.gamma_hi
+        hi = np.inf if context.hi is None else HALT_MARGIN * context.hi
     if lo >= hi:
         raise ValueError(f'selector uncertainty: lower limit {lo:g} is not below upper limit {hi:g}; give both')
     return lo, hi

@@ -1,39 +1,42 @@
-"""Errors of a fitted ACE potential on a labelled dataset."""
+"""Errors of a potential on a labelled dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator
+from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.evaluation import evaluate
-from aiida_traincraft.science.structure import read_frames
+from aiida_traincraft.science.structure import read_frames, write_frames
+
+DATASET_FILE = 'dataset.frames'
+PREDICTIONS_FILE = 'predictions.frames'
 
 
 def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Evaluate ``potential.yaml`` on ``dataset.frames``.
+    """Evaluate a potential on ``dataset.frames``; what it predicts goes to ``predictions.frames``.
 
     Parameters
     ----------
     parameters
-        ``potential``: ``{"e0": eV of each isolated atom, "active_set": whether potential.asi is in the folder}``.
+        ``potential`` (table of :func:`~aiida_traincraft.science.calculators.potential.load_potential`), ``device``.
     folder
-        Job folder.
+        The job's folder; the potential's files lie there.
 
     Returns
     -------
     dict
-        See :func:`aiida_traincraft.science.evaluation.evaluate`.
+        See :func:`aiida_traincraft.science.evaluation.evaluate`; uncertainties wherever the potential has them.
 
     Raises
     ------
     ValueError
-        If the potential or its active set cannot be used.
+        If the potential cannot be used.
     """
-    potential = parameters['potential']
-    graded = bool(potential['active_set'])
-    calculator = PaceCalculator(
-        folder / 'potential.yaml', potential['e0'], active_set=folder / 'potential.asi' if graded else None
+    calculator = load_potential(parameters['potential'], folder, parameters.get('device', 'cpu'))
+    structures = read_frames(folder / DATASET_FILE)
+    result, predictions = evaluate(
+        structures, calculator, calculator.uncertainty is not None, report=lambda line: print(line, flush=True)
     )
-    structures = read_frames(folder / 'dataset.frames')
-    return evaluate(structures, calculator, graded, report=lambda line: print(line, flush=True))
+    write_frames(folder / PREDICTIONS_FILE, predictions)
+    return result

@@ -13,6 +13,7 @@ import numpy as np
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
+from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.config.base import parse_plugin
 from aiida_traincraft.science.sampling import SamplingRun, Watch, sample
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
@@ -32,10 +33,10 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     parameters
         ``runs`` (a list of ``start``: index of the structure, ``sampler``: its table, ``seed``), ``calculator`` (a
         table, or null), ``watch`` (``lo``, ``hi``, ``check_interval``, ``record_interval``, or null), ``potential``
-        (``e0`` in eV by element and ``active_set``: whether there is one, or null), ``max_seconds`` (or null),
-        ``plugins`` (names of plugin files in the folder).
+        (table of :func:`~aiida_traincraft.science.calculators.potential.load_potential`, or null), ``device``,
+        ``max_seconds`` (or null), ``plugins`` (names of plugin files in the folder).
     folder
-        The job's folder; a potential lies there as ``potential.yaml`` with ``potential.asi`` and ``potential.yace``.
+        The job's folder; a potential's files lie there.
 
     Returns
     -------
@@ -55,12 +56,15 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     potential = parameters.get('potential')
     settings = parameters.get('watch')
     watch = dataclasses.replace(Watch(**settings) if settings else Watch(), deadline=deadline)
-    if watch.uncertainty and potential is not None and not potential['active_set']:
-        raise TaskError('bad_input', 'a potential without active set has no uncertainty to watch')
     jobs = [
         (_start(structures, job), parse_plugin('sampler', job['sampler']), job['seed']) for job in parameters['runs']
     ]
-    calculator = _calculator(parameters.get('calculator'), potential, folder)
+    calculator = _calculator(parameters, folder)
+    if watch.uncertainty and potential is not None and calculator.uncertainty is None:
+        raise TaskError(
+            'bad_input',
+            'the potential has no uncertainty to watch: ACE needs an active set, MACE a committee of several models',
+        )
     frames: list[Structure] = []
     rows: list[dict[str, Any]] = []
     for number, (start, config, seed) in enumerate(jobs):
@@ -78,7 +82,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         for frame in result.frames:
             frame.provenance['run'] = number
             if potential is not None:
-                describe(frame, calculator, potential['active_set'])
+                describe(frame, calculator)
         frames += result.frames
         rows.append(
             {
@@ -94,22 +98,20 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {'runs': rows}
 
 
-def describe(frame: Structure, calculator: Any, active_set: bool) -> None:
+def describe(frame: Structure, calculator: Any) -> None:
     """Add what the selection needs to a frame.
 
     Parameters
     ----------
     frame
-        Gets ``descriptor`` (d,) and, if its largest uncertainty is above 1, ``active.<element>``: the rows (k, n_func)
-        of its atoms in coordinates of the active set that reach beyond it, that is, hold a value above 1.
+        Gets ``descriptor`` (d,) and, if its largest γ is above 1, ``active.<element>``: the rows (k, n_func) of its
+        atoms in coordinates of the active set that reach beyond it, that is, hold a value above 1.
     calculator
-        Offers ``descriptor(atoms)`` and ``active_coordinates(atoms)``.
-    active_set
-        Whether there is one.
+        Offers ``descriptor(atoms)``, ``uncertainty`` and, if that is ``gamma``, ``active_coordinates(atoms)``.
     """
     frame.properties['descriptor'] = np.asarray(calculator.descriptor(frame.atoms))
     uncertainty = frame.properties.get('uncertainty')
-    if not active_set or uncertainty is None or uncertainty.max() <= 1.0:
+    if calculator.uncertainty != 'gamma' or uncertainty is None or uncertainty.max() <= 1.0:
         return
     for element, rows in calculator.active_coordinates(frame.atoms).items():
         beyond = rows[np.abs(rows).max(axis=1) > 1.0] if len(rows) else rows
@@ -124,21 +126,14 @@ def _start(structures: list[Structure], job: dict[str, Any]) -> Structure:
     return start
 
 
-def _calculator(table: dict[str, Any] | None, potential: dict[str, Any] | None, folder: Path) -> Any:
+def _calculator(parameters: dict[str, Any], folder: Path) -> Any:
+    table, potential = parameters.get('calculator'), parameters.get('potential')
     if potential is None:
         return None if table is None else make_calculator(parse_plugin('calculator', table))
     if table is not None:
         raise TaskError('bad_input', 'give a calculator or a potential, not both')
-    # The potential's own package is on the compute nodes that need it, and only there.
-    from aiida_traincraft.science.calculators.pace import PaceCalculator
-
-    fast = folder / 'potential.yace'
-    return PaceCalculator(
-        potential=folder / 'potential.yaml',
-        e0=potential['e0'],
-        active_set=folder / 'potential.asi' if potential['active_set'] else None,
-        fast=fast if fast.is_file() else None,
-    )
+    # A committee's first member drives: the others cost something only where their spread is asked for.
+    return load_potential(potential, folder, parameters.get('device', 'cpu'), driver='first')
 
 
 def _finite(value: float | None) -> float | None:

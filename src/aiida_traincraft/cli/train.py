@@ -1,0 +1,91 @@
+"""``traincraft train``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aiida_traincraft.cli.retry import wait
+
+if TYPE_CHECKING:
+    from aiida import orm
+
+    from aiida_traincraft.data.dataset import DatasetData
+
+
+@click.command()
+@click.argument('campaign', type=click.Path(path_type=Path))
+@click.option('--dataset', required=True, help='Dataset (UUID or PK), or a campaign whose last dataset is meant.')
+@click.option('--test-set', help='Dataset to score on (its split "test"); that of the campaign, if you name one.')
+@click.option('--in-process', is_flag=True, help='Run without the daemon, for debugging.')
+@click.option('--detach', is_flag=True, help='Submit and return.')
+@click.pass_obj
+def train(
+    profile: str | None, campaign: Path, dataset: str, test_set: str | None, in_process: bool, detach: bool
+) -> None:
+    """Train what [training] of a campaign file says on a stored dataset, and score it."""
+    from aiida import orm
+    from aiida.engine import run_get_node, submit
+
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.workchains.builder import train_builder_from_config
+
+    profiles.load(profile)
+    data, sealed = _datasets(dataset, test_set)
+    builder = train_builder_from_config(campaign, data, sealed)
+    if in_process:
+        _, node = run_get_node(builder)
+        sys.exit(_report(node))
+    profiles.ensure_daemon()
+    node = submit(builder)
+    click.echo(f'training on a {data} is submitted: PK {node.pk}, UUID {node.uuid}')
+    if detach:
+        profiles.await_pickup(node)
+        click.echo(f'follow it with: verdi process status {node.pk}')
+    elif wait(node.pk):
+        sys.exit(_report(orm.load_node(node.pk)))
+
+
+def _datasets(dataset: str, test_set: str | None) -> tuple[DatasetData, DatasetData | None]:
+    """Dataset and test set that the options name."""
+    from aiida import orm
+    from aiida.common import exceptions
+
+    from aiida_traincraft.data.dataset import DatasetData
+    from aiida_traincraft.provenance.queries import load_campaign_node
+
+    def load(name: str, option: str) -> DatasetData:
+        try:
+            node = orm.load_node(name)
+        except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+            node = None
+        if not isinstance(node, DatasetData):
+            raise click.ClickException(f'{option}: there is no dataset {name!r} in this profile')
+        return node
+
+    sealed = None if test_set is None else load(test_set, '--test-set')
+    try:
+        outputs = load_campaign_node(dataset).outputs
+    except (exceptions.NotExistent, ValueError):
+        return load(dataset, '--dataset'), sealed
+    if 'dataset' not in outputs:
+        raise click.ClickException(f'--dataset: campaign {dataset!r} has no dataset (yet)')
+    return outputs.dataset, sealed or outputs.test_set
+
+
+def _report(node: orm.ProcessNode) -> int:
+    from rich.console import Console
+
+    from aiida_traincraft.cli.tables import errors_table
+
+    if not node.is_finished_ok:
+        click.echo(f'the training failed: {node.exit_message or node.process_state.value}', err=True)
+        return 1
+    outputs = node.outputs
+    if 'errors' in outputs:
+        Console().print(errors_table(outputs.errors.get_dict()))
+    click.echo(f'{outputs.potential}: UUID {outputs.potential.uuid}')
+    return 0

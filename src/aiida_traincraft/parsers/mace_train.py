@@ -1,0 +1,66 @@
+"""Parser of ``traincraft.mace_train``."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiida import orm
+from aiida.engine import ExitCode
+
+from aiida_traincraft.calculations.mace_train import DESCRIPTORS_FILE, RESTART_FOLDER, RESULTS_FOLDER
+from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.training.mace_log import newest_checkpoint, read_results
+
+
+class MaceTrainParser(WorkerParser):
+    """Model, training curve, descriptors; of an unfinished training the checkpoint to continue from."""
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Keep curve and checkpoint even of a job that was killed before it could report."""
+        folder = Path(kwargs['retrieved_temporary_folder'])
+        results = sorted((folder / RESULTS_FOLDER).glob('*_train.txt'))
+        if results and (history := read_results(results[-1].read_text())):
+            self.out('history', orm.Dict({'epochs': history}))
+        exit_code = super().parse(**kwargs)
+        if exit_code is not None and (checkpoint := newest_checkpoint(folder / RESTART_FOLDER)) is not None:
+            self.out('checkpoint', orm.SinglefileData(io.BytesIO(checkpoint.read_bytes()), filename=checkpoint.name))
+        return exit_code
+
+    def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
+        """Store the model."""
+        result.pop('history', None)
+        self.out_summary(result)
+        if result['status'] != 'ok':
+            return None
+        files = result['models']
+        levels = {name: node.levels_of_theory for name, node in self.node.inputs.datasets.items()}
+        self.out(
+            'potential',
+            MacePotentialData(
+                [folder / files['model']],
+                architecture=result['model'],
+                cutoff=result['r_max'],
+                dtype=result['dtype'],
+                heads=[
+                    {
+                        'name': head['name'],
+                        'e0': head['e0'],
+                        'level_of_theory': next(iter(levels.get(head['name'], [])), None),
+                    }
+                    for head in result['heads']
+                ],
+                metrics={key: result[key] for key in ('errors', 'epochs', 'stage')}
+                | {'seed': self.node.inputs.seed.value, 'lammps': self.node.inputs.parameters['training']['lammps']},
+                compiled=[folder / files['compiled']] if files['compiled'] else (),
+                lammps=[folder / files['lammps']] if files['lammps'] else (),
+            ),
+        )
+        if (folder / DESCRIPTORS_FILE).is_file():
+            descriptors = orm.ArrayData()
+            descriptors.set_array('descriptors', np.load(folder / DESCRIPTORS_FILE, allow_pickle=False))
+            self.out('descriptors', descriptors)
+        return None

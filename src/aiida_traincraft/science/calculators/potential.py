@@ -1,0 +1,59 @@
+"""The calculator of a potential that lies in a job's folder, whoever trained it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+
+def load_potential(
+    table: Mapping[str, Any], folder: Path, device: str = 'cpu', driver: Literal['mean', 'first'] = 'mean'
+) -> Any:
+    """ASE calculator of a potential.
+
+    Parameters
+    ----------
+    table
+        ACE: ``{"type": "pace", "e0": eV by element, "active_set": whether there is one}``, with the files
+        ``potential.yaml``, ``.asi`` and, where it is there, ``.yace``. MACE: ``{"type": "mace", "models": names of the
+        members' files, "head": name or None, ...}``.
+    folder
+        Where the files are; all are read at once.
+    device
+        torch's name of the device; MACE only.
+    driver
+        Whose forces a MACE committee has, see :class:`~aiida_traincraft.science.calculators.mace.MaceCalculator`.
+
+    Returns
+    -------
+    Calculator
+        With ``elements``; ``uncertainty`` (``gamma``, ``spread`` in eV/Å, or None if it has none);
+        ``with_uncertainty``, which asks for ``results['uncertainty']`` (n_atoms,); and ``descriptor(atoms)``, the mean
+        descriptor (d,) of the atoms of each element. ``active_coordinates(atoms)`` only with ``gamma``.
+
+    Raises
+    ------
+    ValueError
+        If the type is unknown, or a file is absent, damaged or does not belong to the others.
+    ModuleNotFoundError
+        If the potential's own package (python-ace, mace-torch) is not installed.
+    """
+    # Each package is only on the compute nodes that need it.
+    match table['type']:
+        case 'pace':
+            from aiida_traincraft.science.calculators.pace import PaceCalculator
+
+            fast = folder / 'potential.yace'
+            return PaceCalculator(
+                potential=folder / 'potential.yaml',
+                e0=table['e0'],
+                active_set=folder / 'potential.asi' if table['active_set'] else None,
+                fast=fast if fast.is_file() else None,
+            )
+        case 'mace':
+            from aiida_traincraft.science.calculators.mace import MaceCalculator
+
+            return MaceCalculator([folder / name for name in table['models']], table['head'], device, driver)
+        case unknown:
+            raise ValueError(f'no potential is of type {unknown!r}; known are pace and mace')

@@ -1,0 +1,119 @@
+"""What can be known of a MACE training before anything is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from aiida import orm
+from aiida.common import exceptions
+
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.science.config.base import ConfigIssue
+from aiida_traincraft.science.config.mace import MaceFoundation, MaceTraining
+
+
+def check_mace(
+    section: MaceTraining, elements: Collection[str], folder: Path, explores: bool = True
+) -> list[ConfigIssue]:
+    """Check heads and foundation of a campaign.
+
+    Parameters
+    ----------
+    section
+        The section ``[training]``.
+    elements
+        Elements of the campaign.
+    folder
+        Folder that the path of a foundation model refers to.
+    explores
+        Whether the model is to drive an exploration.
+    """
+    issues = list(_check_heads(section))
+    if explores and not section.gives_forces:
+        issues.append(
+            ConfigIssue(
+                'training.model',
+                f'{section.model} gives no forces, so nothing can be explored with it; train it on the dataset of a '
+                'campaign: "traincraft train FILE --dataset CAMPAIGN"',
+            )
+        )
+    if section.foundation is not None:
+        issues += _check_foundation(section, section.foundation, elements, folder)
+    return issues
+
+
+def full_level_hash(start: str) -> str:
+    """Hash of the one level of theory that begins so.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or more than one.
+    """
+    query = orm.QueryBuilder().append(LevelOfTheoryData, filters={'label': {'like': f'{start}%'}}, project='label')
+    found = sorted(set(query.all(flat=True)))
+    if len(found) != 1:
+        raise ValueError(f'{len(found)} levels of theory in this profile begin with {start!r}')
+    return str(found[0])
+
+
+def _check_heads(section: MaceTraining) -> Iterator[ConfigIssue]:
+    for index, head in enumerate(section.heads):
+        if head.dataset is not None:
+            yield from _check_dataset(f'training.heads[{index}].dataset', head.dataset)
+            continue
+        path = f'training.heads[{index}].level_of_theory'
+        assert head.level_of_theory is not None
+        try:
+            level = full_level_hash(head.level_of_theory)
+        except ValueError as error:
+            yield ConfigIssue(path, str(error))
+            continue
+        if not orm.QueryBuilder().append(LabelData, filters={'attributes.level_of_theory': level}).count():
+            yield ConfigIssue(path, f'there is no label of the level of theory {level} in this profile')
+
+
+def _check_dataset(path: str, uuid: str) -> Iterator[ConfigIssue]:
+    node = _load(uuid)
+    if not isinstance(node, DatasetData):
+        yield ConfigIssue(path, f'there is no dataset {uuid!r} in this profile')
+    elif not node.count('train'):
+        yield ConfigIssue(path, f'{node} has nothing to train on')
+
+
+def _check_foundation(
+    section: MaceTraining, foundation: MaceFoundation, elements: Collection[str], folder: Path
+) -> Iterator[ConfigIssue]:
+    if foundation.replay_dataset is not None:
+        yield from _check_dataset('training.foundation.replay_dataset', foundation.replay_dataset)
+    if foundation.file is not None:
+        path = folder / foundation.file
+        if not path.is_file() or not path.stat().st_size:
+            yield ConfigIssue('training.foundation.file', f'there is no model {path}')
+        return
+    assert foundation.potential is not None
+    node = _load(foundation.potential)
+    if isinstance(node, orm.SinglefileData):
+        return
+    if not isinstance(node, MacePotentialData):
+        yield ConfigIssue('training.foundation.potential', f'there is no MACE potential {foundation.potential!r} here')
+        return
+    if node.cutoff != section.r_max:
+        yield ConfigIssue('training.r_max', f'the foundation model has {node.cutoff} Å: set r_max to that')
+    if missing := sorted(set(elements) - set(node.elements)):
+        yield ConfigIssue('training.foundation.potential', f'{node} does not know {", ".join(missing)}')
+    names = [str(head['name']) for head in node.heads]
+    if foundation.head is not None and foundation.head not in names:
+        yield ConfigIssue('training.foundation.head', f'{node} has no head {foundation.head!r}: {", ".join(names)}')
+
+
+def _load(uuid: str) -> orm.Node | None:
+    try:
+        node: orm.Node = orm.load_node(uuid)
+    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+        return None
+    return node

@@ -1,0 +1,212 @@
+"""A committee of real MACE models: trained, scored, explored with; and what a training does after each early end."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+
+from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
+from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
+
+CODES = MaceTrainCalculation.exit_codes
+
+
+@pytest.fixture(scope='module')
+def content(make_campaign_content, mace_training):
+    content = make_campaign_content()
+    content['training'] = mace_training
+    content['codes'] |= {role: {'code': 'mace@localhost'} for role in ('mace', 'mace_train')}
+    return content
+
+
+@pytest.fixture(scope='module')
+def codes(python_code, mace_code):
+    return {'ase': python_code, 'mace': mace_code, 'mace_train': mace_code}
+
+
+@pytest.fixture(scope='module')
+def trained(run_workchain, content, codes, copper_dataset):
+    node = run_workchain(
+        'traincraft.train', content, dataset=copper_dataset, test_set=copper_dataset, seed=orm.Int(1), codes=codes
+    )
+    assert node.is_finished_ok, node.exit_message
+    return node
+
+
+@pytest.mark.slow
+def test_committee_is_trained_and_scored(trained, copper_dataset):
+    potential = trained.outputs.potential
+    assert isinstance(potential, MacePotentialData)
+    assert (potential.n_models, potential.measure, potential.elements) == (2, 'spread', ['Cu'])
+    assert potential.e0 == pytest.approx(copper_dataset.e0)
+    assert potential.heads[0]['level_of_theory'] == 'emt'
+    overall = trained.outputs.errors['overall']
+    assert overall['forces']['rmse'] < overall['forces']['std']
+    assert trained.outputs.descriptors.get_array('descriptors').shape[0] < copper_dataset.count('train')
+    members = [node for node in trained.called_descendants if node.process_label == 'MaceTrainCalculation']
+    data = {node.inputs.data.uuid for node in members}
+    assert len(members) == 2
+    assert len(data) == 1
+    assert len({node.inputs.seed.value for node in members}) == 2
+    for node in members:
+        rows = node.outputs.history['epochs']
+        assert min(row['forces_rmse'] for row in rows[1:]) < rows[0]['forces_rmse']
+
+
+@pytest.fixture(scope='module')
+def explored(run_workchain, content, codes, trained, copper_dataset):
+    """Function that explores with the committee between two thresholds (eV/Å)."""
+
+    def explore(lo, hi):
+        content['exploration'] |= {'runs_per_system': 1, 'spread_lo': lo, 'spread_hi': hi}
+        return run_workchain(
+            'traincraft.explore',
+            content,
+            potential=trained.outputs.potential,
+            dataset=copper_dataset,
+            descriptors=trained.outputs.descriptors,
+            ledger=LedgerData([]).store(),
+            seed=orm.Int(2),
+            budget=orm.Int(2),
+            codes=codes,
+        )
+
+    return explore
+
+
+@pytest.mark.slow
+def test_committee_explores_and_halts(explored):
+    watched = explored(1e-6, 1e3)
+    assert watched.is_finished_ok, watched.exit_message
+    (frames,) = watched.outputs.frames.values()
+    structures = frames.get_frames()
+    assert frames.base.attributes.get('measure') == 'spread'
+    assert all(frame.properties['uncertainty'].shape == (len(frame),) for frame in structures)
+    assert all(frame.properties['energy_spread'] > 0 for frame in structures)
+    assert watched.outputs.report['n_uncertain'] == len(structures)
+    assert watched.outputs.report['n_selected'] == 2
+
+    halted = explored(1e-6, 2e-6)
+    (summary,) = halted.outputs.summaries.values()
+    assert [run['end'] for run in summary['runs']] == ['halted']
+
+
+@pytest.fixture
+def member(content, python_code, copper_dataset):
+    """Function that makes a prepared training, with changes to its config."""
+
+    def make(**changes):
+        remote = orm.RemoteData(computer=python_code.computer, remote_path='/somewhere')
+        process = instantiate_process(
+            get_manager().get_runner(),
+            TrainMaceMemberWorkChain,
+            config=orm.Dict(
+                parse_campaign(content | {'training': content['training'] | changes}).model_dump(mode='json')
+            ),
+            codes={'mace_train': python_code},
+            data=remote.store(),
+            heads=orm.Dict({'heads': []}),
+            datasets={'Default': copper_dataset},
+            seed=orm.Int(1),
+            descriptors=orm.Bool(False),
+        )
+        process.prepare()
+        return process
+
+    return make
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """Function that makes a training that has ended, with a checkpoint or without."""
+
+    def make(code, checkpoint=True):
+        node = orm.CalcJobNode(process_type='aiida.calculations:traincraft.mace_train')
+        node.set_process_state(ProcessState.FINISHED)
+        node.set_process_label('MaceTrainCalculation')
+        node.set_exit_status(code.status)
+        node.set_exit_message('because')
+        node.store()
+        if checkpoint:
+            (tmp_path / 'potential_run-1_epoch-7.pt').write_text('a checkpoint')
+            made = orm.SinglefileData(tmp_path / 'potential_run-1_epoch-7.pt')
+            made.base.links.add_incoming(node, link_type=LinkType.CREATE, link_label='checkpoint')
+            made.store()
+        return node
+
+    return make
+
+
+@pytest.mark.parametrize('code', [CODES.ERROR_OUT_OF_WALLTIME, CODES.ERROR_NO_RESULT])
+def test_out_of_walltime_continues_from_the_checkpoint(member, ended, code):
+    process = member()
+    process.ctx.training = ended(code)
+    assert process.inspect_training() is None
+    assert process.is_unfinished()
+    assert process.ctx.checkpoint == process.ctx.training.outputs.checkpoint.uuid
+    assert (process.ctx.batch_size, process.ctx.lr) == (4, 0.02)
+
+
+@pytest.mark.parametrize('code', [CODES.ERROR_OUT_OF_MEMORY, CODES.ERROR_KILLED])
+@pytest.mark.parametrize('checkpoint', [True, False])
+def test_out_of_memory_halves_the_batch(member, ended, code, checkpoint):
+    process = member()
+    process.ctx.training = ended(code, checkpoint)
+    assert process.inspect_training() is None
+    assert process.ctx.batch_size == 2
+    assert (process.ctx.checkpoint is not None) == checkpoint
+
+
+def test_a_batch_of_one_cannot_shrink(member, ended):
+    process = member(batch_size=1)
+    process.ctx.training = ended(CODES.ERROR_OUT_OF_MEMORY, checkpoint=False)
+    assert process.inspect_training().status == 400
+
+
+def test_a_loss_that_is_not_finite_lowers_the_rate_and_starts_over(member, ended):
+    process = member()
+    process.ctx.checkpoint = 'an older one'
+    process.ctx.training = ended(CODES.ERROR_NOT_FINITE)
+    assert process.inspect_training() is None
+    assert process.ctx.lr == pytest.approx(0.006)
+    assert process.ctx.checkpoint is None
+
+
+def test_an_ignored_checkpoint_is_left_out(member, ended):
+    process = member()
+    process.ctx.checkpoint = 'a bad one'
+    process.ctx.training = ended(CODES.ERROR_CHECKPOINT_IGNORED)
+    assert process.inspect_training() is None
+    assert process.ctx.checkpoint is None
+
+
+@pytest.mark.parametrize(
+    ('code', 'checkpoint'),
+    [
+        (CODES.ERROR_OUT_OF_WALLTIME, False),
+        (CODES.ERROR_LABELS_DROPPED, True),
+        (CODES.ERROR_BAD_INPUT, False),
+        (CODES.ERROR_MISSING_PACKAGE, False),
+    ],
+)
+def test_what_another_attempt_cannot_mend_fails(member, ended, code, checkpoint):
+    process = member()
+    process.ctx.training = ended(code, checkpoint)
+    exit_code = process.inspect_training()
+    assert exit_code.status == 400
+    assert 'because' in exit_code.message
+
+
+def test_attempts_are_limited(member, ended):
+    process = member(max_restarts=1)
+    process.ctx.training = ended(CODES.ERROR_OUT_OF_WALLTIME)
+    assert process.inspect_training() is None
+    process.ctx.training = ended(CODES.ERROR_OUT_OF_WALLTIME)
+    assert process.inspect_training().status == 400
