@@ -11,7 +11,6 @@ from ase.calculators.emt import EMT
 from aiida_traincraft.science.evaluation import evaluate
 from aiida_traincraft.science.structure import Structure
 
-
 NOTHING = {'rmse': None, 'mae': None, 'max': None, 'std': None, 'n': 0}
 
 
@@ -93,7 +92,7 @@ def test_nothing_to_evaluate():
 
 
 def test_predictions_are_those_of_the_structures_that_did_not_fail(outcome):
-    result, predictions = outcome
+    _, predictions = outcome
     assert [frame.formula for frame in predictions] == ['AlCu3', 'Cu4']
     assert predictions[0].properties.keys() == {'energy', 'forces', 'stress'}
     # Labels without stress are not compared to one.

@@ -32,6 +32,7 @@ def make_committee(**members: MacePotentialData) -> MacePotentialData:
             paths[MODEL],
             architecture=first.architecture,
             cutoff=first.cutoff,
+            elements=first.elements,
             dtype=first.dtype,
             heads=first.heads,
             metrics={'members': [node.metrics for node in nodes], 'lammps': first.metrics.get('lammps')},

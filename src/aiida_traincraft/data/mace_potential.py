@@ -27,10 +27,12 @@ class MacePotentialData(PotentialData):
         Class of the models, such as ``ScaleShiftMACE``.
     cutoff
         Radial cutoff ``r_max`` (Å) of one layer.
+    elements
+        Elements that the models know.
     dtype
         ``float32`` or ``float64``.
     heads
-        ``name``, ``e0`` (eV by element) and, where known, ``level_of_theory`` (hash) of each head; the last is the one
+        ``name``, ``e0`` (eV by element; empty without energies) and, where known, ``level_of_theory`` (hash) of each head; the last is the one
         that is meant where nobody chooses.
     metrics
         What the trainer reported.
@@ -50,6 +52,7 @@ class MacePotentialData(PotentialData):
         models: Sequence[Path],
         architecture: str,
         cutoff: float,
+        elements: Sequence[str],
         dtype: str,
         heads: Sequence[Mapping[str, Any]],
         metrics: dict[str, Any] | None = None,
@@ -68,7 +71,7 @@ class MacePotentialData(PotentialData):
         e0 = dict(heads[-1]['e0'])
         self.base.attributes.set_many(
             {
-                'elements': sorted(e0),
+                'elements': sorted(elements),
                 'e0': e0,
                 'cutoff': float(cutoff),
                 'architecture': architecture,

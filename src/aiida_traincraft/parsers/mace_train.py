@@ -44,6 +44,7 @@ class MaceTrainParser(WorkerParser):
                 [folder / files['model']],
                 architecture=result['model'],
                 cutoff=result['r_max'],
+                elements=result['elements'],
                 dtype=result['dtype'],
                 heads=[
                     {

@@ -20,13 +20,15 @@ from typing import Any
 
 TASK_FILE = 'task.json'
 RESULT_FILE = 'result.json'
-_VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch', 'tblite')
+_VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch', 'torch', 'tblite')
 
 
 class TaskError(Exception):
     """A task that cannot be done; ``kind`` names the cause for the parser.
 
-    Kinds: ``missing_package``, ``bad_input``, ``walltime``, ``no_result``, ``not_finite``, ``killed``.
+    Kinds: ``missing_package``, ``bad_input``, ``walltime``, ``no_result``, ``not_finite``, ``killed``,
+    ``out_of_memory``, ``labels_dropped`` (not all labels sent were read), ``checkpoint_ignored`` (a training did not
+    continue from its checkpoint).
     """
 
     def __init__(self, kind: str, message: str) -> None:

@@ -12,6 +12,7 @@ from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import check_elements, make_calculator
 from aiida_traincraft.science.calculators.emt import EmtConfig
 from aiida_traincraft.science.calculators.lennard_jones import LennardJonesConfig
+from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.config.base import ConfigError, PluginConfig, parse_plugin
 
 registry.load_plugins()
@@ -64,3 +65,8 @@ def test_unknown_calculators():
         parse_plugin('calculator', {'type': 'emtt'})
     with pytest.raises(ConfigError, match=r'calculator\.sigma: this key is required'):
         parse_plugin('calculator', {'type': 'lennard_jones', 'epsilon': 1.0, 'rc': 3.0})
+
+
+def test_potential_of_unknown_type(tmp_path):
+    with pytest.raises(ValueError, match="no potential is of type 'snap'; known are pace and mace"):
+        load_potential({'type': 'snap'}, tmp_path)

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ENERGY = {'energy', 'free_energy', 'forces', 'stress'}
 
 

@@ -30,6 +30,7 @@ from aiida_traincraft.science.training.mace_model import check_e0, load_model, m
 from aiida_traincraft.science.training.mace_watch import CHECKPOINTS, RESTART, RESULTS, TrainingWatch, is_whole
 from aiida_traincraft.science.worker import TaskError
 
+PROGRAM = ('-m', 'mace.cli.run_train')
 CONFIG_FILE, OUTPUT_FILE, ERROR_FILE = 'config.yml', 'mace.out', 'mace.err'
 MODEL, COMPILED, LAMMPS = f'{NAME}.model', f'{NAME}_compiled.model', f'{NAME}_lammps.pt'
 LAMMPS_SUFFIX = {'libtorch': '-lammps.pt', 'mliap': '-mliap_lammps.pt'}
@@ -54,10 +55,12 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     -------
     dict
         ``models`` (file names), ``model`` (class), ``r_max`` (Å), ``elements``, ``dtype``, ``heads`` (of each ``name``
-        and ``e0`` in eV), ``errors`` by head and set (eV/atom, eV/Å, eV/Å³, e·Å and Å³ per atom), ``history`` of the
-        validation errors, ``epochs``, ``stage``, ``resumed_from`` (epoch or None) and ``labels_read``. While it runs,
-        ``restart`` holds a whole copy of the newest checkpoint; with ``descriptors``, ``descriptors.npy`` (n_train, d)
-        holds those of the training set.
+        and ``e0`` in eV), ``errors`` by head and set (eV/atom, eV/Å, eV/Å³, e·Å and Å³ per atom; of the training set as
+        MACE has them, without the structures left over of a batch), ``history`` of the validation errors, ``epochs``,
+        ``stage``, ``resumed_from`` (epoch or None) and ``labels_read``.
+
+        While it runs, ``restart`` holds a whole copy of the newest checkpoint. With ``descriptors``,
+        ``descriptors.npy`` (n_train, d) holds those of the training set.
 
     Raises
     ------
@@ -130,7 +133,7 @@ def _place_checkpoint(folder: Path, name: str, seed: int, config: MaceTraining) 
 
 def _run_mace(folder: Path, watch: TrainingWatch, deadline: float | None) -> None:
     """Run MACE in the folder to its end, or until it is useless or the time is over."""
-    command = [sys.executable, '-m', 'mace.cli.run_train', '--config', CONFIG_FILE]
+    command = [sys.executable, *PROGRAM, '--config', CONFIG_FILE]
     with (folder / OUTPUT_FILE).open('w') as out, (folder / ERROR_FILE).open('w') as err:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, process_group=0)
         try:
@@ -139,7 +142,7 @@ def _run_mace(folder: Path, watch: TrainingWatch, deadline: float | None) -> Non
                     print('walltime is near: stopping MACE', flush=True)
                     _stop(process)
                     watch.look()
-                    raise TaskError('walltime', watch.reached())
+                    raise TaskError('walltime', f'the walltime was nearly over: {watch.reached()}')
                 time.sleep(POLL_SECONDS)
                 watch.look()
             watch.look()
@@ -183,16 +186,15 @@ def _check_finished(folder: Path) -> tuple[str, int, dict[str, dict[str, dict[st
 
 
 def _model_facts(path: Path, config: MaceTraining, heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    model = load_model(path)
-    facts = model_facts(model)
+    facts = model_facts(load_model(path), config.head)
     if not config.gives_forces:
-        return facts | {'heads': [{'name': config.head, 'e0': {}}]}
+        return facts
     own = {
         head['name']: {element: head['e0'][element] for element in head_elements(head)}
         for head in heads
         if head['name'] != PT_HEAD
     }
-    check_e0(model, own)
+    check_e0(facts, own)
     # MACE has a zero where a head's data lack an element.
     facts['heads'] = [{'name': head['name'], 'e0': own.get(head['name'], head['e0'])} for head in facts['heads']]
     return facts

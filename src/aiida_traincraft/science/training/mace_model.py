@@ -47,30 +47,35 @@ def load_model(path: Path) -> Any:
         raise ValueError(f'{path.name} is no MACE model: {type(error).__name__}: {error}') from error
 
 
-def model_facts(model: Any) -> dict[str, Any]:
+def model_facts(model: Any, head: str = 'Default') -> dict[str, Any]:
     """What a model says of itself.
+
+    Parameters
+    ----------
+    model
+        As :func:`load_model` gives it.
+    head
+        Name of the one head of a class of models that have no heads.
 
     Returns
     -------
     dict
         ``model`` (its class), ``r_max`` (Å), ``elements`` in its own order, ``dtype`` ("float32" or "float64"), and
-        ``heads``: of each ``name`` and ``e0`` (eV by element); none for a class that has no heads.
+        ``heads``: of each ``name`` and ``e0`` (eV by element; empty for a model without energies).
     """
     elements = [chemical_symbols[int(number)] for number in model.atomic_numbers]
-    heads = []
-    if hasattr(model, 'heads'):
+    names = getattr(model, 'heads', [head])
+    e0: list[dict[str, float]] = [{} for _ in names]
+    if hasattr(model, 'atomic_energies_fn'):
         energies = np.atleast_2d(model.atomic_energies_fn.atomic_energies.numpy())
-        heads = [
-            {'name': name, 'e0': dict(zip(elements, map(float, row), strict=True))}
-            for name, row in zip(model.heads, energies, strict=True)
-        ]
+        e0 = [dict(zip(elements, map(float, row), strict=True)) for row in energies]
     return {
         'model': type(model).__name__,
         # float32 has no more digits.
         'r_max': round(float(model.r_max), 6),
         'elements': elements,
         'dtype': str(next(model.parameters()).dtype).removeprefix('torch.'),
-        'heads': heads,
+        'heads': [{'name': name, 'e0': values} for name, values in zip(names, e0, strict=True)],
     }
 
 
@@ -139,13 +144,13 @@ def prepare_foundation(path: Path, config: MaceFoundation, r_max: float, element
     return facts
 
 
-def check_e0(model: Any, e0: Mapping[str, Mapping[str, float]]) -> None:
+def check_e0(facts: Mapping[str, Any], e0: Mapping[str, Mapping[str, float]]) -> None:
     """Check that a trained model has the energies of isolated atoms that it was to have.
 
     Parameters
     ----------
-    model
-        With heads.
+    facts
+        What :func:`model_facts` says of it.
     e0
         By head and element (eV).
 
@@ -154,7 +159,7 @@ def check_e0(model: Any, e0: Mapping[str, Mapping[str, float]]) -> None:
     TaskError
         ``no_result``: MACE took others.
     """
-    found = {head['name']: head['e0'] for head in model_facts(model)['heads']}
+    found = {head['name']: head['e0'] for head in facts['heads']}
     for name, energies in e0.items():
         for element, energy in energies.items():
             if not np.isclose(found[name][element], energy, rtol=1e-6, atol=1e-6):

@@ -1,0 +1,39 @@
+"""``traincraft train``: another trainer on the dataset of a campaign."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from aiida_traincraft.data.potential import PotentialData
+
+
+@pytest.fixture
+def other_file(campaign_file, campaign_content):
+    campaign_content['training'] = {'type': 'pace_linear', 'cutoff': 4.0, 'functions': 8}
+    return campaign_file(campaign_content)
+
+
+def test_another_trainer_on_the_same_dataset(traincraft, other_file, tiny_campaign):
+    result = traincraft('train', other_file, '--dataset', tiny_campaign.uuid, '--in-process')
+    assert result.exit_code == 0, result.output
+    assert 'meV/atom' in result.output
+    assert 'labels' in result.output
+    potential = orm.load_node(result.output.split()[-1])
+    assert isinstance(potential, PotentialData)
+    assert potential.cutoff == 4.0
+    fit = potential.creator.inputs.potential.creator
+    assert fit.inputs.dataset.uuid == tiny_campaign.outputs.dataset.uuid
+
+
+def test_what_is_no_dataset(refused, other_file, tiny_campaign):
+    assert '--dataset: there is no dataset' in refused('train', other_file, '--dataset', 'nowhere')
+    potential = tiny_campaign.outputs.potential.uuid
+    assert '--dataset: there is no dataset' in refused('train', other_file, '--dataset', potential)
+    sealed = ('--dataset', tiny_campaign.outputs.dataset.uuid, '--test-set', potential)
+    assert '--test-set: there is no dataset' in refused('train', other_file, *sealed)
+
+
+def test_a_dataset_without_training_data(refused, other_file, tiny_campaign):
+    output = refused('train', other_file, '--dataset', tiny_campaign.outputs.test_set.uuid)
+    assert 'has nothing to train on' in output

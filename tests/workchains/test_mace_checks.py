@@ -1,0 +1,79 @@
+"""What is refused of a MACE campaign before anything is stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.science.config.mace import MaceTraining
+from aiida_traincraft.workchains.mace_checks import check_mace
+
+
+@pytest.fixture
+def foundation(aiida_profile, tmp_path):
+    (tmp_path / 'stand_in.model').write_text('no model')
+    heads = [{'name': 'Default', 'e0': {'Cu': 3.5}}]
+    path = tmp_path / 'stand_in.model'
+    facts = {'architecture': 'ScaleShiftMACE', 'cutoff': 4.5, 'elements': ['Cu'], 'dtype': 'float32', 'heads': heads}
+    return MacePotentialData([path], **facts).store()
+
+
+@pytest.fixture
+def messages(tmp_path):
+    """Function that gives the issues of a section by their key."""
+
+    def check(elements=('Cu',), explores=True, **section):
+        training = MaceTraining.model_validate(section)
+        return {issue.path: issue.message for issue in check_mace(training, elements, tmp_path, explores)}
+
+    return check
+
+
+def test_nothing_to_object_to(messages):
+    assert messages() == {}
+
+
+def test_a_foundation_of_another_cutoff_or_without_an_element(messages, foundation):
+    found = messages(elements=('Al', 'Cu'), r_max=5.0, foundation={'potential': foundation.uuid, 'head': 'pbe'})
+    assert found['training.r_max'] == 'the foundation model has 4.5 Å: set r_max to that'
+    assert found['training.foundation.potential'].endswith('does not know Al')
+    assert "no head 'pbe': Default" in found['training.foundation.head']
+    assert messages(r_max=4.5, foundation={'potential': foundation.uuid}) == {}
+
+
+def test_a_foundation_that_is_not_there(messages, copper_dataset):
+    missing = '00000000-0000-0000-0000-000000000000'
+    assert 'no MACE potential' in messages(foundation={'potential': missing})['training.foundation.potential']
+    wrong = messages(foundation={'potential': copper_dataset.uuid})
+    assert 'no MACE potential' in wrong['training.foundation.potential']
+    assert 'there is no model' in messages(foundation={'file': 'medium.model'})['training.foundation.file']
+    replay = {'potential': missing, 'mode': 'replay', 'replay_dataset': missing}
+    assert 'no dataset' in messages(foundation=replay)['training.foundation.replay_dataset']
+
+
+def test_heads_without_data(messages, copper_dataset, aiida_profile):
+    empty = DatasetData([], [], {'Cu': 3.5}).store()
+    level = LevelOfTheoryData.get_or_create({'type': 'nobody labelled with this'})
+    heads = [
+        {'name': 'fine', 'dataset': copper_dataset.uuid},
+        {'name': 'empty', 'dataset': empty.uuid},
+        {'name': 'unlabelled', 'level_of_theory': level.hash[:12]},
+        {'name': 'unknown', 'level_of_theory': 'ffff00000000'},
+    ]
+    found = messages(heads=heads)
+    assert list(found) == [
+        'training.heads[1].dataset',
+        'training.heads[2].level_of_theory',
+        'training.heads[3].level_of_theory',
+    ]
+    assert 'has nothing to train on' in found['training.heads[1].dataset']
+    assert 'no label of the level of theory' in found['training.heads[2].level_of_theory']
+    assert '0 levels of theory' in found['training.heads[3].level_of_theory']
+
+
+def test_dipoles_cannot_explore(messages):
+    found = messages(model='AtomicDipolesMACE')
+    assert 'gives no forces' in found['training.model']
+    assert messages(model='AtomicDipolesMACE', explores=False) == {}
