@@ -11,6 +11,9 @@ export AIIDA_PATH := $(CURDIR)
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests side by side; each worker has a profile of its own.
+WORKERS ?= 2
+
 # Where PyPI's torch brings CUDA along and you want none:
 #   make setup-mace TORCH='torch --index-url https://download.pytorch.org/whl/cpu'
 TORCH ?= torch==2.13.0
@@ -83,7 +86,7 @@ demo-qe: setup-qe setup
 
 test: .venv/.done .venv-pace/.done .venv-mace/.done
 	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 test-fast: .venv/.done
 	$(BIN)/pytest -m 'not slow and not campaign'

@@ -56,9 +56,9 @@ def test_the_head_follows_the_level_of_theory(stand_in):
     potential = stand_in('a', heads=HEADS)
     assert potential.head_for(['level of pbe']) == 'pbe'
     assert potential.job_table('pbe')['e0'] == HEADS[0]['e0']
-    with pytest.raises(ValueError, match='no head of this potential .* name the head'):
+    with pytest.raises(ValueError, match=r'no head of this potential .* name the head'):
         potential.head_for(['another'])
-    with pytest.raises(ValueError, match="no head 'r2scan'; this potential has pbe, Default"):
+    with pytest.raises(ValueError, match="no head 'r2scan'"):
         potential.job_table('r2scan')
     # Without a choice there is nothing to be wrong about.
     assert stand_in('a').head_for(['another']) == 'Default'

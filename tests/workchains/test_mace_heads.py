@@ -42,7 +42,7 @@ def fit(run_workchain, make_campaign_content, mace_training, mace_code):
 
     def make(dataset, **changes):
         content = make_campaign_content()
-        content['training'] = mace_training | {'committee': 1, 'max_num_epochs': 40, 'batch_size': 3} | changes
+        content['training'] = mace_training | {'committee': 1, 'max_num_epochs': 30, 'batch_size': 4} | changes
         content['codes'] |= {role: {'code': 'mace@localhost'} for role in ('mace', 'mace_train')}
         codes = {'mace': mace_code, 'mace_train': mace_code}
         node = run_workchain('traincraft.train.mace', content, dataset=dataset, seed=orm.Int(1), codes=codes)

@@ -32,8 +32,8 @@ class MacePotentialData(PotentialData):
     dtype
         ``float32`` or ``float64``.
     heads
-        ``name``, ``e0`` (eV by element; empty without energies) and, where known, ``level_of_theory`` (hash) of each head; the last is the one
-        that is meant where nobody chooses.
+        ``name``, ``e0`` (eV by element; empty without energies) and, where known, ``level_of_theory`` (hash) of each
+        head; the last is the one that is meant where nobody chooses.
     metrics
         What the trainer reported.
     compiled, lammps

@@ -95,7 +95,7 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
         return None
 
     def continue_training(self, job: orm.CalcJobNode) -> str | None:
-        """Out of walltime, or the whole job killed: go on from the last checkpoint; without one nothing would be gained."""
+        """Out of walltime, or the whole job killed: go on from the last checkpoint; without one nothing is gained."""
         if 'checkpoint' not in job.outputs:
             return None
         self.ctx.checkpoint = job.outputs.checkpoint.uuid

@@ -123,7 +123,7 @@ def test_watch_of_a_good_run(tmp_path, capsys):
     ('case', 'resumed', 'kind', 'message'),
     [
         ('labels_dropped', None, 'labels_dropped', 'head "Default", train set: stress sent 18, read by MACE 15'),
-        ('nan_energy', None, 'not_finite', 'before training: check the labels'),
+        ('nan_energy', None, 'bad_input', 'before training: check the labels'),
         ('good', 7, 'checkpoint_ignored', 'MACE began with epoch 0, not with 7 of the checkpoint'),
     ],
 )

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from aiida_traincraft.science.config.base import PluginConfig, StrictModel
 from aiida_traincraft.science.registry import register
 
-HeadName = Annotated[str, Field(pattern='^[A-Za-z][A-Za-z0-9_-]*$')]
+HeadName = Annotated[str, Field(pattern='^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$')]
 
 PT_HEAD = 'pt_head'
 """MACE's name for the head of the replayed data."""
@@ -172,6 +172,8 @@ class MaceTraining(PluginConfig):
     """Model to fine-tune."""
     lammps: Literal['none', 'libtorch', 'mliap'] = 'none'
     """Form of the models for LAMMPS to make besides: for ``pair_style mace``, or for ML-IAP (needs cuequivariance)."""
+    compiled: bool = False
+    """Whether to keep the models as TorchScript besides."""
     extra: dict[str, Any] = {}
     """Any other flag of ``mace_run_train``, as ``{ num_radial_basis = 10 }``."""
 

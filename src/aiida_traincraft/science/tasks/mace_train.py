@@ -96,6 +96,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
             source = folder / name.replace(NAME, f'{NAME}_stagetwo')
             if source.is_file():
                 source.replace(folder / name)
+    if not config.compiled:
+        (folder / COMPILED).unlink(missing_ok=True)
     facts = _model_facts(folder / MODEL, config, heads)
     if parameters.get('descriptors'):
         _write_descriptors(folder, config.head, facts, parameters['device'])

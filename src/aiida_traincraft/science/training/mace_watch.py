@@ -78,7 +78,8 @@ class TrainingWatch:
         Raises
         ------
         TaskError
-            ``labels_dropped``, ``not_finite`` or ``checkpoint_ignored``: to go on would be useless.
+            ``labels_dropped``, ``not_finite``, ``bad_input`` (labels that are not finite) or ``checkpoint_ignored``: to
+            go on would be useless.
         """
         self._check_labels()
         # Copied before the results are read: those of its epoch are then among them.
@@ -153,8 +154,10 @@ class TrainingWatch:
             if row['loss'] is None:
                 # MACE would take the learning rate of the checkpoint with it.
                 shutil.rmtree(self.folder / RESTART)
-                when = 'before training: check the labels' if row['epoch'] is None else f'in epoch {row["epoch"]}'
-                raise TaskError('not_finite', f'the loss became NaN or infinite {when}')
+                if row['epoch'] is None:
+                    # A lower rate would not help.
+                    raise TaskError('bad_input', 'the loss is NaN or infinite before training: check the labels')
+                raise TaskError('not_finite', f'the loss became NaN or infinite in epoch {row["epoch"]}')
             if row['epoch'] is None:
                 continue
             if not self._started and self.resumed is not None and row['epoch'] != self.resumed:
