@@ -57,7 +57,7 @@ def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
     # The command waits until the daemon has it: AiiDA's broker loses the task of a sender that ends too early.
     site.wait_for('p.state != "created"', seconds=1)
     for stage in ('"explore"', '"label" and p.cycle == 1'):
-        site.wait_for(f'p.stage == {stage} and p.jobs_running', seconds=120)
+        site.wait_for(f'p.stage == {stage} and p.jobs_running', seconds=300)
         assert site.kill_everything() >= 3
         if stage == '"explore"':
             # Goes on in the background while the next stage is awaited.
@@ -77,7 +77,7 @@ def test_kill_in_a_retry(make_site):
     assert 'try them again with: traincraft retry-failed' in site.traincraft('run', 'strict.toml', check=False).stdout
 
     site.traincraft('retry-failed', 'small', '--with', 'tolerant.toml', '--detach')
-    site.wait_until(RETRY_RUNS, seconds=120)
+    site.wait_until(RETRY_RUNS, seconds=300)
     assert site.kill_everything() >= 3
     done = site.traincraft('resume')
     assert 'a retry of its failed labels goes on' in done.stdout
