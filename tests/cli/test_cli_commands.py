@@ -16,7 +16,7 @@ from aiida_traincraft.science.workspace import Workspace
 def test_help_and_version(traincraft):
     assert __version__ in traincraft('--version').output
     output = traincraft('-h').output
-    for command in ('setup', 'run', 'watch', 'resume', 'status', 'why', 'plugins'):
+    for command in ('setup', 'run', 'watch', 'resume', 'train', 'status', 'why', 'plugins'):
         assert command in output
 
 
@@ -30,6 +30,16 @@ def test_plugins_by_kind(traincraft):
             if line.strip(' │┃').split()[:1] == [plugin.kind] and f' {plugin.name} ' in line
         ]
         assert plugin.summary.split()[0] in line
+
+
+def test_keys_of_a_plugin_with_their_units(traincraft):
+    output = traincraft('plugins', '--keys', 'mace').output
+    assert 'r_max' in output
+    assert 'Radial cutoff (Å).' in output
+    assert '[64, 64, 64]' in output
+    refused = traincraft('plugins', '--keys', 'maze')
+    assert refused.exit_code != 0
+    assert "no plugin is called 'maze'" in refused.output
 
 
 def test_plugins_of_a_file(traincraft, tmp_path):

@@ -6,6 +6,9 @@ import pytest
 from aiida import orm
 
 from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.science.config.base import ConfigError
+from aiida_traincraft.science.config.campaign import load_campaign
+from aiida_traincraft.workchains.builder import take_foundation, train_builder_from_config
 
 
 @pytest.fixture
@@ -37,3 +40,19 @@ def test_what_is_no_dataset(refused, other_file, tiny_campaign):
 def test_a_dataset_without_training_data(refused, other_file, tiny_campaign):
     output = refused('train', other_file, '--dataset', tiny_campaign.outputs.test_set.uuid)
     assert 'has nothing to train on' in output
+
+
+def test_a_foundation_model_of_a_file_becomes_a_node(campaign_content, campaign_file, tiny_campaign, tmp_path):
+    (tmp_path / 'stand_in.model').write_text('no model')
+    foundation = {'file': 'stand_in.model', 'mode': 'naive'}
+    campaign_content['training'] = {'type': 'mace', 'foundation': foundation}
+    python = {'code': 'python@localhost'}
+    campaign_content['codes'] |= {'mace': python, 'mace_train': python}
+    path = campaign_file(campaign_content)
+    with pytest.raises(ConfigError, match=r'codes.mace.code: python@localhost lacks .*make setup-mace'):
+        train_builder_from_config(path, tiny_campaign.outputs.dataset, None)
+    training = load_campaign(path).model_dump(mode='json')['training']
+    node = take_foundation(training, tmp_path).store()
+    assert training['foundation']['potential'] == node.uuid
+    assert training['foundation']['file'] is None
+    assert node.get_content() == 'no model'

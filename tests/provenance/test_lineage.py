@@ -94,7 +94,7 @@ def test_a_selected_structure_tells_its_story(tiny_campaign):
     assert isinstance(last, TrainingStructureData)
     text = describe(last)
     assert 'sampler md' in text
-    assert 'γ' in text
+    assert 'uncertainty' in text
     assert 'selected by' in text
     assert 'seed' in text
     assert row.structure != last.uuid

@@ -10,6 +10,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
 from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
+from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.mace_potential import MacePotentialData
 from aiida_traincraft.science.config.campaign import parse_campaign
@@ -98,18 +99,30 @@ def test_committee_explores_and_halts(explored):
     assert [run['end'] for run in summary['runs']] == ['halted']
 
 
+def test_an_element_without_e0_is_refused_before_anything_runs(run_workchain, content, codes, copper_dataset):
+    rows = [row for row in copper_dataset.rows if row.split == 'train']
+    without = DatasetData(rows, ['emt'], {'Al': 3.0}).store()
+    node = run_workchain('traincraft.train.mace', content, dataset=without, seed=orm.Int(1), codes=codes)
+    assert node.exit_status == 210
+    assert 'no isolated-atom energy (e0, eV) is given for Cu' in node.exit_message
+    assert not node.called
+
+
 @pytest.fixture
 def member(content, python_code, copper_dataset):
-    """Function that makes a prepared training, with changes to its config."""
+    """Function that makes a prepared training, with changes to its config; its code asks for a GPU."""
 
     def make(**changes):
+        gpu = {'code': 'python@localhost', 'device': 'cuda', 'custom_scheduler_commands': '#SBATCH --gres=gpu:1'}
+        sections = {
+            'training': content['training'] | changes,
+            'codes': content['codes'] | {'mace_train': gpu},
+        }
         remote = orm.RemoteData(computer=python_code.computer, remote_path='/somewhere')
         process = instantiate_process(
             get_manager().get_runner(),
             TrainMaceMemberWorkChain,
-            config=orm.Dict(
-                parse_campaign(content | {'training': content['training'] | changes}).model_dump(mode='json')
-            ),
+            config=orm.Dict(parse_campaign(content | sections).model_dump(mode='json')),
             codes={'mace_train': python_code},
             data=remote.store(),
             heads=orm.Dict({'heads': []}),
@@ -142,6 +155,14 @@ def ended(tmp_path):
         return node
 
     return make
+
+
+def test_a_gpu_is_what_the_code_says(member):
+    process = member()
+    assert process.device_of('mace_train') == {'device': 'cuda'}
+    assert process.device_of('mace') == {'device': 'cpu'}
+    assert process.device_of('ase') == {}
+    assert process.job_options('mace_train')['custom_scheduler_commands'] == '#SBATCH --gres=gpu:1'
 
 
 @pytest.mark.parametrize('code', [CODES.ERROR_OUT_OF_WALLTIME, CODES.ERROR_NO_RESULT])

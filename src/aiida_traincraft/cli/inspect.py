@@ -109,16 +109,29 @@ def why(profile: str | None, node: str, depth: int) -> None:
 
 @click.command()
 @click.argument('files', nargs=-1, type=click.Path(exists=True, dir_okay=False))
-def plugins(files: tuple[str, ...]) -> None:
+@click.option('--keys', help='Show the keys of the plugins of this name, with default, unit and meaning.')
+def plugins(files: tuple[str, ...], keys: str | None) -> None:
     """List what is registered by kind, one line each; FILES with further plugins are loaded first."""
     from pathlib import Path
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from aiida_traincraft.science import registry
 
     registry.load_plugins([Path(file) for file in files])
+    if keys is not None:
+        found = [plugin for plugin in registry.plugins() if plugin.name == keys]
+        if not found:
+            raise click.ClickException(f'no plugin is called {keys!r}: "traincraft plugins" lists all')
+        table = Table('kind', 'key', 'default', 'what it is')
+        for plugin in found:
+            for name, field in plugin.config.model_fields.items():
+                default = 'required' if field.is_required() else repr(field.get_default(call_default_factory=True))
+                table.add_row(plugin.kind, name, escape(default), escape(field.description or ''))
+        Console().print(table)
+        return
     table = Table('kind', 'name', 'what it does', 'module')
     for plugin in registry.plugins():
         table.add_row(plugin.kind, plugin.name, plugin.summary, plugin.function.__module__)

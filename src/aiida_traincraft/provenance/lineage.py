@@ -172,7 +172,7 @@ def _origin(node: TrainingStructureData) -> str:
         'sampler': facts.get('sampler'),
         'step': facts.get('step'),
         'T': f'{facts["temperature"]:.0f} K' if facts.get('temperature') is not None else None,
-        'γ': f'{facts["uncertainty"]:.2f}' if facts.get('uncertainty') is not None else None,
+        'uncertainty': f'{facts["uncertainty"]:.2f}' if facts.get('uncertainty') is not None else None,
         'selected by': facts.get('selected_by'),
         'seed': facts.get('seed'),
     }

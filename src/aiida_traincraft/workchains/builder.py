@@ -55,7 +55,7 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
             key = f'file_{len(files):03d}'
             source['path'] = f'{key}/{path.name}'
             files[key] = orm.SinglefileData(path)
-    if (model := _take_foundation(content['training'], folder)) is not None:
+    if (model := take_foundation(content['training'], folder)) is not None:
         files['foundation'] = model
     content['run']['plugins'] = [Path(name).name for name in config.run.plugins]
     builder = process.get_builder()
@@ -93,7 +93,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     if issues:
         raise ConfigError(issues, path.name)
     content = config.model_dump(mode='json')
-    model = _take_foundation(content['training'], folder)
+    model = take_foundation(content['training'], folder)
     if model is not None:
         model.store()
     builder = WorkflowFactory('traincraft.train').get_builder()
@@ -107,7 +107,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     return builder
 
 
-def _take_foundation(training: dict[str, Any], folder: Path) -> orm.SinglefileData | None:
+def take_foundation(training: dict[str, Any], folder: Path) -> orm.SinglefileData | None:
     """Turn the file of a foundation model into a node that the section names instead."""
     foundation = training.get('foundation')
     if foundation is None or foundation['file'] is None:

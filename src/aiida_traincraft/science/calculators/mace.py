@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from aiida_traincraft.science.calculators.pace import check_species, prepare_atoms
+from aiida_traincraft.science.training.mace_model import load_model
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -251,14 +252,7 @@ def _array(tensor: Any) -> FloatArray:
 def _load(path: Path) -> Any:
     if not path.is_file():
         raise ValueError(f'model {path} does not exist')
-    # Imported before e3nn and any model: it lets torch read pickles that hold more than weights.
-    import mace  # noqa: F401
-    import torch
-
-    try:
-        model = torch.load(path, map_location='cpu', weights_only=False)
-    except Exception as error:
-        raise ValueError(f'{path.name} is no MACE model: {type(error).__name__}: {error}') from error
+    model = load_model(path)
     if type(model).__name__ not in _PROPERTIES:
         raise ValueError(f'{path.name} holds a {type(model).__name__}; known are {", ".join(_PROPERTIES)}')
     return model
