@@ -66,7 +66,12 @@ def case_inputs(store_structures, copper_frames, copper_dataset, active_set):
             set(),
             {'potential.asi', 'potential.yace', 'descriptors.npz'},
         ),
-        'evaluate': ({'dataset': copper_dataset, 'potential': potential}, {'dataset.frames', *files}, set(), set()),
+        'evaluate': (
+            {'dataset': copper_dataset, 'potential': potential},
+            {'dataset.frames', *files},
+            set(),
+            {'predictions.frames'},
+        ),
         'pace_train': (
             {'dataset': copper_dataset, 'test_set': copper_dataset, 'initial': potential},
             {'dataset.extxyz', 'test.extxyz', 'initial.yaml'},

@@ -8,7 +8,8 @@ from aiida import orm
 from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.science.config.base import ConfigError
 from aiida_traincraft.science.config.campaign import load_campaign
-from aiida_traincraft.workchains.builder import take_foundation, train_builder_from_config
+from aiida_traincraft.workchains.builder import train_builder_from_config
+from aiida_traincraft.workchains.train_checks import complete_trainer
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_a_foundation_model_of_a_file_becomes_a_node(campaign_content, campaign_
     with pytest.raises(ConfigError, match=r'codes.mace.code: python@localhost lacks .*make setup-mace'):
         train_builder_from_config(path, tiny_campaign.outputs.dataset, None)
     training = load_campaign(path).model_dump(mode='json')['training']
-    node = take_foundation(training, tmp_path).store()
+    node = complete_trainer(training, tmp_path).store()
     assert training['foundation']['potential'] == node.uuid
     assert training['foundation']['file'] is None
     assert node.get_content() == 'no model'

@@ -60,6 +60,9 @@ def test_the_head_follows_the_level_of_theory(stand_in):
         potential.head_for(['another'])
     with pytest.raises(ValueError, match="no head 'r2scan'"):
         potential.job_table('r2scan')
+    # A replay of the campaign's own level: its own head comes before that of the replay.
+    twice = [HEADS[1] | {'name': 'pt_head'}, HEADS[1]]
+    assert stand_in('a', heads=twice).head_for(['level of scan']) == 'Default'
     # Without a choice there is nothing to be wrong about.
     assert stand_in('a').head_for(['another']) == 'Default'
 

@@ -12,7 +12,7 @@ from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.potential import PacePotentialData
 from aiida_traincraft.parsers.base import KINDS
 
-NAMES = ('ase_label', 'evaluate', 'pace_activeset', 'pace_linear', 'pace_train', 'sample')
+NAMES = ('ase_label', 'evaluate', 'mace_data', 'mace_train', 'pace_activeset', 'pace_linear', 'pace_train', 'sample')
 STATUS = {
     'missing_package': 301,
     'bad_input': 302,
@@ -20,7 +20,14 @@ STATUS = {
     'no_result': 310,
     'not_finite': 311,
     'killed': 312,
+    'out_of_memory': 320,
+    'labels_dropped': 321,
+    'checkpoint_ignored': 322,
 }
+ONLY = {'killed': ('pace_train', 'mace_train')} | dict.fromkeys(
+    ('out_of_memory', 'labels_dropped', 'checkpoint_ignored'), ('mace_train',)
+)
+"""What only some calculations can know."""
 
 
 @pytest.fixture
@@ -56,6 +63,16 @@ def test_last_words_may_be_on_standard_output(job, parse, tmp_path):
     assert 'no output' in parse(job('sample', {}), tmp_path).message
 
 
+@pytest.mark.parametrize(
+    ('name', 'scheduler', 'status'),
+    [('sample', 120, 400), ('mace_train', 120, 400), ('mace_train', 110, 320), ('sample', 110, 300)],
+)
+def test_what_the_scheduler_says_of_a_job_without_result(job, parse, tmp_path, name, scheduler, status):
+    node = job(name, {})
+    node.set_exit_status(scheduler)
+    assert parse(node, tmp_path).status == status
+
+
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('content', ['{"status": "ok", "rows": [', 'Segmentation fault', '{"status": "ok"}'])
 def test_a_result_that_cannot_be_used(job, parse, tmp_path, name, content):
@@ -67,9 +84,8 @@ def test_a_result_that_cannot_be_used(job, parse, tmp_path, name, content):
 
 @pytest.mark.parametrize('kind', sorted(KINDS))
 def test_every_kind_of_error_has_its_exit_code(job, parse, tmp_path, kind):
-    # 'killed' is what only the nonlinear trainer can know.
     result = {'status': 'error', 'kind': kind, 'message': 'because', 'seconds': 1.0, 'versions': {}}
-    parsed = parse(job('pace_train', {'result.json': json.dumps(result)}), tmp_path)
+    parsed = parse(job('mace_train', {'result.json': json.dumps(result)}), tmp_path)
     assert parsed.status == STATUS[kind]
     assert 'because' in parsed.message
     assert set(parsed.outputs) == {'summary'}
@@ -79,6 +95,6 @@ def test_every_kind_of_error_has_its_exit_code(job, parse, tmp_path, kind):
 def test_exit_codes_are_those_of_the_calculation(name):
     codes = CalculationFactory(f'traincraft.{name}').exit_codes
     for kind, label in KINDS.items():
-        if kind != 'killed' or name == 'pace_train':
+        if name in ONLY.get(kind, NAMES):
             assert codes[label].status == STATUS[kind]
             assert '{reason}' in codes[label].message

@@ -7,7 +7,10 @@ import pytest
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.science.config.base import ConfigError
+from aiida_traincraft.science.config.campaign import parse_campaign
 from aiida_traincraft.science.config.mace import MaceTraining
+from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 from aiida_traincraft.workchains.mace_checks import check_mace
 
 
@@ -51,6 +54,25 @@ def test_a_foundation_that_is_not_there(messages, copper_dataset):
     assert 'there is no model' in messages(foundation={'file': 'medium.model'})['training.foundation.file']
     replay = {'potential': missing, 'mode': 'replay', 'replay_dataset': missing}
     assert 'no dataset' in messages(foundation=replay)['training.foundation.replay_dataset']
+
+
+def test_replay_at_another_level_than_the_foundation(messages, tmp_path, foundation, copper_dataset):
+    facts = {'architecture': 'ScaleShiftMACE', 'cutoff': 4.5, 'elements': ['Cu'], 'dtype': 'float32'}
+    path = tmp_path / 'stand_in.model'
+    for level, wrong in (('emt', False), ('pbe', True)):
+        heads = [{'name': 'Default', 'e0': {'Cu': 3.5}, 'level_of_theory': level}]
+        node = MacePotentialData([path], heads=heads, **facts).store()
+        replay = {'potential': node.uuid, 'mode': 'replay', 'replay_dataset': copper_dataset.uuid}
+        found = messages(r_max=4.5, foundation=replay)
+        assert ('training.foundation.replay_dataset' in found) == wrong
+
+
+def test_a_student_is_checked_too(make_campaign_content, tmp_path):
+    content = make_campaign_content()
+    student = {'type': 'mace', 'foundation': {'file': 'nowhere.model'}}
+    content['distillation'] = {'training': student}
+    with pytest.raises(ConfigError, match=r'distillation\.training\.foundation\.file: there is no model'):
+        ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content))
 
 
 def test_heads_without_data(messages, copper_dataset, aiida_profile):

@@ -1,4 +1,4 @@
-"""A model of dipoles, trained for real on molecules labelled by GFN2-xTB and scored on others."""
+"""Models of dipoles and polarizabilities, trained for real on molecules labelled by GFN2-xTB and scored on others."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PER_MOLECULE = {'train': 16, 'test': 8}
 
 @pytest.fixture(scope='module')
 def molecules(aiida_profile):
-    """Distorted and turned molecules with GFN2-xTB labels."""
+    """Distorted and turned molecules with GFN2-xTB labels, polarizabilities included."""
     pytest.importorskip('tblite')
     rng = np.random.default_rng(5)
-    calculator = make_calculator(parse_plugin('calculator', {'type': 'tblite'}))
+    calculator = make_calculator(parse_plugin('calculator', {'type': 'tblite', 'polarizability': True}))
     rows, atoms_labelled = [], []
 
     def store(structure, split):
@@ -48,14 +48,21 @@ def molecules(aiida_profile):
     return DatasetData(rows, ['gfn2'], isolated_atom_energies(atoms_labelled)).store()
 
 
-def test_dipoles_beat_the_mean_predictor(run_workchain, make_campaign_content, mace_training, mace_code, molecules):
+@pytest.mark.parametrize(
+    ('model', 'order', 'compared'),
+    [('AtomicDipolesMACE', 1, ('dipole',)), ('AtomicDielectricMACE', 2, ('dipole', 'polarizability'))],
+)
+def test_a_model_beats_the_mean_predictor(
+    run_workchain, make_campaign_content, mace_training, mace_code, molecules, model, order, compared
+):
     content = make_campaign_content()
     content['training'] = mace_training | {
-        'model': 'AtomicDipolesMACE',
-        'max_L': 1,
+        'model': model,
+        'max_L': order,
+        'max_ell': order,
         'num_channels': 16,
         'committee': 1,
-        'max_num_epochs': 40,
+        'max_num_epochs': 30,
         'batch_size': 8,
     }
     content['codes'] |= {role: {'code': 'mace@localhost'} for role in ('mace', 'mace_train')}
@@ -65,7 +72,11 @@ def test_dipoles_beat_the_mean_predictor(run_workchain, make_campaign_content, m
     )
     assert node.is_finished_ok, node.exit_message
     overall = node.outputs.errors['overall']
-    assert (overall['energy']['n'], overall['forces']['n']) == (0, 0)
-    assert overall['dipole']['n'] == 3 * 8 * len(MOLECULES)
-    print(f'dipole (e·Å): RMSE {overall["dipole"]["rmse"]:.4f}, mean predictor {overall["dipole"]["std"]:.4f}')
-    assert 3 * overall['dipole']['rmse'] < overall['dipole']['std']
+    n_test = PER_MOLECULE['test'] * len(MOLECULES)
+    sizes = {'dipole': 3 * n_test, 'polarizability': 9 * n_test}
+    assert {name: found['n'] for name, found in overall.items() if found['n']} == {
+        name: sizes[name] for name in compared
+    }
+    for name in compared:
+        print(f'{model} {name}: RMSE {overall[name]["rmse"]:.4f}, mean predictor {overall[name]["std"]:.4f}')
+        assert 3 * overall[name]['rmse'] < overall[name]['std']

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+
+import ase.io
+import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
-from aiida.engine import ProcessState
-from aiida.engine.utils import instantiate_process
-from aiida.manage import get_manager
+from ase import Atoms
 
+from aiida_traincraft.calculations.extend_dataset import extend_dataset
 from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.mace_potential import MacePotentialData
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
+from aiida_traincraft.science.structure import Structure
 
 CODES = MaceTrainCalculation.exit_codes
+
+# Run where MACE is, with the frames' file and the models' files.
+MACES_OWN = """
+import json, sys
+from mace.calculators import MACECalculator
+from ase.io import read
+
+frames, *models = sys.argv[1:]
+calculator = MACECalculator(model_paths=models, device='cpu', default_dtype='float32')
+found = []
+for atoms in read(frames, ':'):
+    atoms.calc = calculator
+    results = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+    found.append([float(results[0]), results[1].tolist(), results[2].tolist()])
+print(json.dumps(found))
+"""
 
 
 @pytest.fixture(scope='module')
@@ -108,126 +128,69 @@ def test_an_element_without_e0_is_refused_before_anything_runs(run_workchain, co
     assert not node.called
 
 
-@pytest.fixture
-def member(content, python_code, copper_dataset):
-    """Function that makes a prepared training, with changes to its config; its code asks for a GPU."""
-
-    def make(**changes):
-        gpu = {'code': 'python@localhost', 'device': 'cuda', 'custom_scheduler_commands': '#SBATCH --gres=gpu:1'}
-        sections = {
-            'training': content['training'] | changes,
-            'codes': content['codes'] | {'mace_train': gpu},
-        }
-        remote = orm.RemoteData(computer=python_code.computer, remote_path='/somewhere')
-        process = instantiate_process(
-            get_manager().get_runner(),
-            TrainMaceMemberWorkChain,
-            config=orm.Dict(parse_campaign(content | sections).model_dump(mode='json')),
-            codes={'mace_train': python_code},
-            data=remote.store(),
-            heads=orm.Dict({'heads': []}),
-            datasets={'Default': copper_dataset},
-            seed=orm.Int(1),
-            descriptors=orm.Bool(False),
-        )
-        process.prepare()
-        return process
-
-    return make
+@pytest.fixture(scope='module')
+def predicted(trained):
+    """What the job that scored the committee has kept of the six test frames."""
+    (score,) = [node for node in trained.called if node.process_label == 'EvaluateCalculation']
+    return score.outputs.predictions.get_frames()
 
 
-@pytest.fixture
-def ended(tmp_path):
-    """Function that makes a training that has ended, with a checkpoint or without."""
-
-    def make(code, checkpoint=True):
-        node = orm.CalcJobNode(process_type='aiida.calculations:traincraft.mace_train')
-        node.set_process_state(ProcessState.FINISHED)
-        node.set_process_label('MaceTrainCalculation')
-        node.set_exit_status(code.status)
-        node.set_exit_message('because')
-        node.store()
-        if checkpoint:
-            (tmp_path / 'potential_run-1_epoch-7.pt').write_text('a checkpoint')
-            made = orm.SinglefileData(tmp_path / 'potential_run-1_epoch-7.pt')
-            made.base.links.add_incoming(node, link_type=LinkType.CREATE, link_label='checkpoint')
-            made.store()
-        return node
-
-    return make
-
-
-def test_a_gpu_is_what_the_code_says(member):
-    process = member()
-    assert process.device_of('mace_train') == {'device': 'cuda'}
-    assert process.device_of('mace') == {'device': 'cpu'}
-    assert process.device_of('ase') == {}
-    assert process.job_options('mace_train')['custom_scheduler_commands'] == '#SBATCH --gres=gpu:1'
+@pytest.mark.slow
+def test_predictions_are_those_of_maces_own_calculator(trained, predicted, mace_python, tmp_path):
+    potential = trained.outputs.potential
+    potential.write_files(tmp_path)
+    ase.io.write(tmp_path / 'frames.traj', [frame.atoms for frame in predicted])
+    done = subprocess.run(
+        [mace_python, '-c', MACES_OWN, 'frames.traj', *potential.job_table()['models']],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != 'PYTHONPATH'},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    expected = json.loads(done.stdout.splitlines()[-1])
+    assert len(expected) == len(predicted) == 6
+    for frame, (energy, forces, stress) in zip(predicted, expected, strict=True):
+        assert frame.properties['energy'] == pytest.approx(energy, abs=1e-6, rel=0)
+        assert np.abs(frame.properties['forces'] - forces).max() < 1e-6
+        assert np.abs(frame.properties['stress'] - stress).max() < 1e-6
 
 
-@pytest.mark.parametrize('code', [CODES.ERROR_OUT_OF_WALLTIME, CODES.ERROR_NO_RESULT])
-def test_out_of_walltime_continues_from_the_checkpoint(member, ended, code):
-    process = member()
-    process.ctx.training = ended(code)
-    assert process.inspect_training() is None
-    assert process.is_unfinished()
-    assert process.ctx.checkpoint == process.ctx.training.outputs.checkpoint.uuid
-    assert (process.ctx.batch_size, process.ctx.lr) == (4, 0.02)
+@pytest.mark.slow
+def test_the_same_dataset_trains_ace_too(run_workchain, make_campaign_content, trained, copper_dataset):
+    ace = run_workchain('traincraft.train', make_campaign_content(), dataset=copper_dataset, seed=orm.Int(1))
+    assert ace.is_finished_ok, ace.exit_message
+    for node, label in ((trained, 'MaceDataCalculation'), (ace, 'PaceLinearCalculation')):
+        (job,) = [child for child in node.called_descendants if child.process_label == label]
+        datasets = job.base.links.get_incoming(DatasetData).all_nodes()
+        assert [dataset.uuid for dataset in datasets] == [copper_dataset.uuid]
 
 
-@pytest.mark.parametrize('code', [CODES.ERROR_OUT_OF_MEMORY, CODES.ERROR_KILLED])
-@pytest.mark.parametrize('checkpoint', [True, False])
-def test_out_of_memory_halves_the_batch(member, ended, code, checkpoint):
-    process = member()
-    process.ctx.training = ended(code, checkpoint)
-    assert process.inspect_training() is None
-    assert process.ctx.batch_size == 2
-    assert (process.ctx.checkpoint is not None) == checkpoint
+@pytest.fixture(scope='module')
+def taught(run_workchain, content, codes, trained, predicted, store_structures):
+    """Labels by the committee, of the test frames and of the isolated atom."""
+    potential = trained.outputs.potential
+    atom = Structure(Atoms('Cu', pbc=False), provenance={'system': 'isolated_atom'})
+    labelling = {'type': 'potential', 'potential': potential.uuid}
+    manifest = store_structures([*(frame.bare() for frame in predicted), atom])
+    node = run_workchain('traincraft.label', content | {'labelling': labelling}, structures=manifest, codes=codes)
+    assert node.is_finished_ok, node.exit_message
+    return node.outputs.manifest
 
 
-def test_a_batch_of_one_cannot_shrink(member, ended):
-    process = member(batch_size=1)
-    process.ctx.training = ended(CODES.ERROR_OUT_OF_MEMORY, checkpoint=False)
-    assert process.inspect_training().status == 400
+@pytest.mark.slow
+def test_the_committee_labels(taught, trained, predicted):
+    *labels, atom = [orm.load_node(uuid).get_structure() for uuid in taught.uuids]
+    for label, frame in zip(labels, predicted, strict=True):
+        # One by one instead of in a batch: in float32 the sum of eight E0s has steps of 2e-6 eV.
+        assert label.properties['energy'] == pytest.approx(frame.properties['energy'], abs=1e-5, rel=0)
+    assert atom.properties['energy'] == trained.outputs.potential.e0['Cu']
+    (level,) = {label.provenance['level_of_theory'] for label in (*labels, atom)}
+    node = orm.QueryBuilder().append(LevelOfTheoryData, filters={'label': level}).one()[0]
+    assert node.content['surrogate'] is True
 
 
-def test_a_loss_that_is_not_finite_lowers_the_rate_and_starts_over(member, ended):
-    process = member()
-    process.ctx.checkpoint = 'an older one'
-    process.ctx.training = ended(CODES.ERROR_NOT_FINITE)
-    assert process.inspect_training() is None
-    assert process.ctx.lr == pytest.approx(0.006)
-    assert process.ctx.checkpoint is None
-
-
-def test_an_ignored_checkpoint_is_left_out(member, ended):
-    process = member()
-    process.ctx.checkpoint = 'a bad one'
-    process.ctx.training = ended(CODES.ERROR_CHECKPOINT_IGNORED)
-    assert process.inspect_training() is None
-    assert process.ctx.checkpoint is None
-
-
-@pytest.mark.parametrize(
-    ('code', 'checkpoint'),
-    [
-        (CODES.ERROR_OUT_OF_WALLTIME, False),
-        (CODES.ERROR_LABELS_DROPPED, True),
-        (CODES.ERROR_BAD_INPUT, False),
-        (CODES.ERROR_MISSING_PACKAGE, False),
-    ],
-)
-def test_what_another_attempt_cannot_mend_fails(member, ended, code, checkpoint):
-    process = member()
-    process.ctx.training = ended(code, checkpoint)
-    exit_code = process.inspect_training()
-    assert exit_code.status == 400
-    assert 'because' in exit_code.message
-
-
-def test_attempts_are_limited(member, ended):
-    process = member(max_restarts=1)
-    process.ctx.training = ended(CODES.ERROR_OUT_OF_WALLTIME)
-    assert process.inspect_training() is None
-    process.ctx.training = ended(CODES.ERROR_OUT_OF_WALLTIME)
-    assert process.inspect_training().status == 400
+@pytest.mark.slow
+def test_labels_of_the_committee_enter_no_dataset_of_its_teacher(taught, copper_dataset):
+    with pytest.raises(ValueError, match='labels of 2 levels of theory cannot share one dataset'):
+        extend_dataset(labels=taught, split=orm.Str('train'), previous=copper_dataset)

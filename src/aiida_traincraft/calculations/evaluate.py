@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from aiida import orm
+from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.science.structure import write_frames
-
-PREDICTIONS_FILE = 'predictions.frames'
+from aiida_traincraft.science.tasks.evaluate import DATASET_FILE, PREDICTIONS_FILE
 
 
 class EvaluateCalculation(WorkerCalculation):
@@ -34,14 +34,14 @@ class EvaluateCalculation(WorkerCalculation):
         spec.input('potential', valid_type=PotentialData, help='The potential to score.')
         spec.input('dataset', valid_type=DatasetData, help='The reference.')
         spec.input('split', valid_type=orm.Str, default=lambda: orm.Str('test'), help='Split of the dataset.')
-        spec.inputs.validator = _check_head
+        spec.inputs.validator = _check_inputs
         spec.output('errors', valid_type=orm.Dict, help='Errors in all, per system and per element.')
         spec.output('predictions', valid_type=FramesData, help='What the potential gives for every structure.')
         spec.output('per_structure', valid_type=orm.SinglefileData, help='Errors of every structure (JSON).')
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write dataset and potential."""
-        write_frames(folder / 'dataset.frames', self.inputs.dataset.get_structures(self.inputs.split.value))
+        write_frames(folder / DATASET_FILE, self.inputs.dataset.get_structures(self.inputs.split.value))
         potential = self.inputs.potential
         potential.write_files(folder)
         return {'potential': potential.job_table(_head(self.inputs))}
@@ -52,7 +52,9 @@ def _head(inputs: Mapping[str, Any]) -> str | None:
     return chosen or inputs['potential'].head_for(inputs['dataset'].levels_of_theory)
 
 
-def _check_head(inputs: Mapping[str, Any], _: Any) -> str | None:
+def _check_inputs(inputs: Mapping[str, Any], port: Any) -> str | None:
+    if (message := validate_calc_job(inputs, port)) is not None:
+        return str(message)
     try:
         inputs['potential'].job_table(_head(inputs))
     except ValueError as error:

@@ -9,15 +9,23 @@ from typing import Any
 from aiida import orm
 from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
+from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.science.tasks.mace_train import (
+    COMPILED,
+    CONFIG_FILE,
+    DESCRIPTORS_FILE,
+    ERROR_FILE,
+    LAMMPS,
+    MODEL,
+    OUTPUT_FILE,
+    RESTART,
+    RESULTS,
+)
 from aiida_traincraft.science.training.mace import DATA_FOLDER
-
-DESCRIPTORS_FILE = 'descriptors.npy'
-RESTART_FOLDER = 'restart'
-RESULTS_FOLDER = 'results'
 
 
 class MaceTrainCalculation(WorkerCalculation):
@@ -27,15 +35,8 @@ class MaceTrainCalculation(WorkerCalculation):
     """
 
     TASK = 'mace_train'
-    RETRIEVE = ('config.yml', 'mace.out', 'mace.err')
-    RETRIEVE_TEMPORARY = (
-        'potential.model',
-        'potential_compiled.model',
-        'potential_lammps.pt',
-        DESCRIPTORS_FILE,
-        RESTART_FOLDER,
-        RESULTS_FOLDER,
-    )
+    RETRIEVE = (CONFIG_FILE, OUTPUT_FILE, ERROR_FILE)
+    RETRIEVE_TEMPORARY = (MODEL, COMPILED, LAMMPS, DESCRIPTORS_FILE, RESTART, RESULTS)
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -54,7 +55,7 @@ class MaceTrainCalculation(WorkerCalculation):
             help='Model to fine-tune, for the graph.',
         )
         spec.input('checkpoint', valid_type=orm.SinglefileData, required=False, help='Checkpoint to continue from.')
-        spec.inputs.validator = _same_computer
+        spec.inputs.validator = _check_inputs
         spec.output('potential', valid_type=MacePotentialData, required=False, help='The trained model.')
         spec.output(
             'checkpoint',
@@ -87,8 +88,10 @@ class MaceTrainCalculation(WorkerCalculation):
         return info
 
 
-def _same_computer(inputs: Mapping[str, Any], _: Any) -> str | None:
-    data, code = inputs['data'].computer, inputs['code'].computer
+def _check_inputs(inputs: Mapping[str, Any], port: Any) -> str | None:
+    if (message := validate_calc_job(inputs, port)) is not None:
+        return str(message)
+    data, code = inputs['data'].computer, inputs['code'].computer or inputs['metadata'].get('computer')
     if data.uuid != code.uuid:
         return f'the data lie on {data.label}, the code runs on {code.label}: run "traincraft.mace_data" there'
     return None

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.science.config.mace import FORCELESS
 
 MODEL, COMPILED, LAMMPS = 'model_{}.model', 'compiled_{}.model', 'lammps_{}.pt'
 """Names of a member's files."""
-FORCELESS = ('AtomicDipolesMACE', 'AtomicDielectricMACE')
-"""Models of dipoles alone."""
 
 
 class MacePotentialData(PotentialData):
@@ -103,22 +102,29 @@ class MacePotentialData(PotentialData):
         return list(self.base.attributes.get('heads'))
 
     @property
+    def gives_forces(self) -> bool:
+        """Whether it has energies and forces, not dipoles alone."""
+        return self.architecture not in FORCELESS
+
+    @property
     def measure(self) -> str | None:
         """Spread of the forces (eV/Å), of a committee that gives forces."""
-        return 'spread' if self.n_models > 1 and self.architecture not in FORCELESS else None
+        return 'spread' if self.n_models > 1 and self.gives_forces else None
 
     def head_for(self, levels: Collection[str]) -> str | None:
-        """Head that was trained on these levels of theory.
+        """Head that was trained on these levels of theory; the last one, if it was, before others.
 
         Raises
         ------
         ValueError
-            If there are several heads and none, or more than one, was.
+            If there are several heads and it is not clear which.
         """
         names = [str(head['name']) for head in self.heads]
         if len(names) == 1:
             return names[0]
         found = [str(head['name']) for head in self.heads if head.get('level_of_theory') in levels]
+        if found[-1:] == names[-1:]:
+            return names[-1]
         if len(found) != 1:
             raise ValueError(
                 f'{"several heads" if found else "no head"} of this potential ({", ".join(names)}) belong to the level '

@@ -22,6 +22,11 @@ class PotentialData(orm.Data):
     """Code of ``[codes]`` that evaluates it."""
 
     @property
+    def gives_forces(self) -> bool:
+        """Whether it has energies and forces."""
+        return True
+
+    @property
     def measure(self) -> str | None:
         """What its uncertainty is: ``gamma`` (no unit), ``spread`` (eV/Å), or None if it has none."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida import orm
-from aiida.engine import ExitCode
+from aiida.engine import CalcJob, ExitCode
 from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.base import STDERR, STDOUT
@@ -34,7 +34,7 @@ class WorkerParser(Parser):
         try:
             result = json.loads(self.retrieved.base.repository.get_object_content(RESULT_FILE))
         except FileNotFoundError:
-            return self.exit('ERROR_NO_RESULT', self._last_words())
+            return self.exit(self._silent_end(), self._last_words())
         except ValueError as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{RESULT_FILE}: {error}')
         folder = kwargs.get('retrieved_temporary_folder')
@@ -60,6 +60,18 @@ class WorkerParser(Parser):
     def out_summary(self, result: dict[str, Any]) -> None:
         """Store what the task reported."""
         self.out('summary', orm.Dict(result))
+
+    def _silent_end(self) -> str:
+        """What ended a job that could not report, as far as the scheduler told AiiDA."""
+        codes = CalcJob.exit_codes
+        if self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_WALLTIME.status:
+            return 'ERROR_OUT_OF_WALLTIME'
+        if (
+            self.node.exit_status == codes.ERROR_SCHEDULER_OUT_OF_MEMORY.status
+            and 'ERROR_OUT_OF_MEMORY' in self.exit_codes
+        ):
+            return 'ERROR_OUT_OF_MEMORY'
+        return 'ERROR_NO_RESULT'
 
     def _last_words(self) -> str:
         for name in (STDERR, STDOUT):

@@ -10,9 +10,9 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_traincraft.calculations.mace_train import DESCRIPTORS_FILE, RESTART_FOLDER, RESULTS_FOLDER
 from aiida_traincraft.data.mace_potential import MacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.tasks.mace_train import DESCRIPTORS_FILE, RESTART, RESULTS
 from aiida_traincraft.science.training.mace_log import newest_checkpoint, read_results
 
 
@@ -22,11 +22,11 @@ class MaceTrainParser(WorkerParser):
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Keep curve and checkpoint even of a job that was killed before it could report."""
         folder = Path(kwargs['retrieved_temporary_folder'])
-        results = sorted((folder / RESULTS_FOLDER).glob('*_train.txt'))
+        results = sorted((folder / RESULTS).glob('*_train.txt'))
         if results and (history := read_results(results[-1].read_text())):
             self.out('history', orm.Dict({'epochs': history}))
         exit_code = super().parse(**kwargs)
-        if exit_code is not None and (checkpoint := newest_checkpoint(folder / RESTART_FOLDER)) is not None:
+        if exit_code is not None and (checkpoint := newest_checkpoint(folder / RESTART)) is not None:
             self.out('checkpoint', orm.SinglefileData(io.BytesIO(checkpoint.read_bytes()), filename=checkpoint.name))
         return exit_code
 
@@ -36,6 +36,8 @@ class MaceTrainParser(WorkerParser):
         self.out_summary(result)
         if result['status'] != 'ok':
             return None
+        for warning in result.get('warnings', []):
+            self.logger.warning(warning)
         files = result['models']
         levels = {name: node.levels_of_theory for name, node in self.node.inputs.datasets.items()}
         self.out(
@@ -54,7 +56,7 @@ class MaceTrainParser(WorkerParser):
                     }
                     for head in result['heads']
                 ],
-                metrics={key: result[key] for key in ('errors', 'epochs', 'stage')}
+                metrics={key: result[key] for key in ('errors', 'epochs', 'stage', 'finished_early') if key in result}
                 | {'seed': self.node.inputs.seed.value, 'lammps': self.node.inputs.parameters['training']['lammps']},
                 compiled=[folder / files['compiled']] if files['compiled'] else (),
                 lammps=[folder / files['lammps']] if files['lammps'] else (),

@@ -61,18 +61,19 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
         for port, split, target in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
             if port in made:
                 write_extxyz(partial / target, made[port].get_structures(split))
-        config = _without_none(campaign.inputs.config.get_dict())
+        config = _without_none(_with_model_files(campaign))
         (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
         (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
         if any(cycle['errors'] for cycle in summary['cycles']):
             plot_learning_curve(summary, partial / 'learning_curve.png')
-        for namespace, subfolder in (('files', True), ('plugins', False)):
+        for namespace, subfolder in (('files', True), ('models', True), ('plugins', False)):
             if namespace not in campaign.inputs:
                 continue
             for key, node in campaign.inputs[namespace].items():
                 target = partial / key if subfolder else partial
                 target.mkdir(exist_ok=True)
                 (target / node.filename).write_bytes(node.get_content(mode='rb'))
+        shutil.rmtree(folder / STUDENT_FOLDER, ignore_errors=True)
         for name in RESULT_FILES:
             # What an earlier run of this name left must not pass for a result of this one.
             for path in folder.glob(name):
@@ -82,6 +83,15 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
                 shutil.rmtree(folder / path.name)
             path.replace(folder / path.name)
     return summary
+
+
+def _with_model_files(campaign: orm.WorkChainNode) -> dict[str, Any]:
+    """Config of a campaign that names foundation models by their files beside it, so that it runs elsewhere too."""
+    config: dict[str, Any] = campaign.inputs.config.get_dict()
+    for key, node in campaign.inputs.models.items() if 'models' in campaign.inputs else ():
+        section = config['training'] if key == 'training' else config['distillation']['training']
+        section['foundation'] |= {'file': f'{key}/{node.filename}', 'potential': None}
+    return config
 
 
 def _without_none(value: Any) -> Any:

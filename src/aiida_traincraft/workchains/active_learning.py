@@ -46,6 +46,12 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         spec.input_namespace(
             'files', valid_type=orm.SinglefileData, dynamic=True, help='Files that geometry sources read.'
         )
+        spec.input_namespace(
+            'models',
+            valid_type=orm.SinglefileData,
+            dynamic=True,
+            help='Files of foundation models, by who starts from them.',
+        )
         spec.output('potential', valid_type=PotentialData, required=False, help='The last potential.')
         spec.output('dataset', valid_type=DatasetData, required=False, help='What it was trained on.')
         spec.output('test_set', valid_type=DatasetData, required=False, help='The sealed test set.')

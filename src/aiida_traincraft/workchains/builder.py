@@ -12,11 +12,9 @@ from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.potential import PacePotentialData
 from aiida_traincraft.science.calculators import check_elements
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
-from aiida_traincraft.science.config.mace import MaceTraining
 from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.geometry import build_geometry
 from aiida_traincraft.science.sampling import needs_calculator
@@ -24,7 +22,7 @@ from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.interpreters import check_interpreters
 from aiida_traincraft.workchains.label import labeller_of
-from aiida_traincraft.workchains.mace_checks import check_mace
+from aiida_traincraft.workchains.train_checks import check_trainer, complete_trainer
 
 
 def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> ProcessBuilder:
@@ -37,7 +35,7 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
     issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
     issues += check_sampling(config)
-    issues += found + _check_training(config, elements, folder)
+    issues += found + _check_trainers(config, elements, folder)
     labeller = labeller_of(config.labelling.type)
     if elements:
         issues += labeller.check_section(config.labelling, elements, codes)
@@ -55,13 +53,15 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
             key = f'file_{len(files):03d}'
             source['path'] = f'{key}/{path.name}'
             files[key] = orm.SinglefileData(path)
-    if (model := take_foundation(content['training'], folder)) is not None:
-        files['foundation'] = model
+    models = {'training': complete_trainer(content['training'], folder)}
+    if content['distillation'] is not None:
+        models['student'] = complete_trainer(content['distillation']['training'], folder)
     content['run']['plugins'] = [Path(name).name for name in config.run.plugins]
     builder = process.get_builder()
     builder.config = orm.Dict(content)
     builder.codes = codes
     builder.files = files
+    builder.models = {name: node for name, node in models.items() if node is not None}
     builder.plugins = _plugin_files(config, folder)
     builder.metadata.label = config.run.name
     return builder
@@ -87,13 +87,13 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     config, folder = load_campaign(path), path.resolve().parent
     codes, issues = _codes(config, getattr(config.training, 'roles', ()))
     issues += check_interpreters(codes)
-    issues += _check_training(config, set(dataset.e0), folder, explores=False)
+    issues += check_trainer(config.training, set(dataset.e0), folder, explores=False)
     if not dataset.count('train'):
         issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
     if issues:
         raise ConfigError(issues, path.name)
     content = config.model_dump(mode='json')
-    model = take_foundation(content['training'], folder)
+    model = complete_trainer(content['training'], folder)
     if model is not None:
         model.store()
     builder = WorkflowFactory('traincraft.train').get_builder()
@@ -105,16 +105,6 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
         builder.test_set = test_set
     builder.metadata.label = config.run.name
     return builder
-
-
-def take_foundation(training: dict[str, Any], folder: Path) -> orm.SinglefileData | None:
-    """Turn the file of a foundation model into a node that the section names instead."""
-    foundation = training.get('foundation')
-    if foundation is None or foundation['file'] is None:
-        return None
-    node = orm.SinglefileData((folder / foundation['file']).resolve())
-    foundation |= {'file': None, 'potential': node.uuid}
-    return node
 
 
 def _plugin_files(config: CampaignConfig, folder: Path) -> dict[str, orm.SinglefileData]:
@@ -148,27 +138,12 @@ def _codes(config: CampaignConfig, roles: Collection[str]) -> tuple[dict[str, or
     return codes, issues
 
 
-def _check_training(
-    config: CampaignConfig, elements: set[str], folder: Path, explores: bool = True
-) -> list[ConfigIssue]:
-    """Check that the potential to fine-tune is there and knows the elements, and what else the trainer needs."""
-    if isinstance(config.training, MaceTraining):
-        return check_mace(config.training, elements, folder, explores)
-    uuid = getattr(config.training, 'initial_potential', None)
-    if uuid is None:
-        return []
-    try:
-        node = orm.load_node(uuid)
-    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
-        return [ConfigIssue('training.initial_potential', f'there is no node {uuid!r} in this profile')]
-    if not isinstance(node, PacePotentialData):
-        return [ConfigIssue('training.initial_potential', f'{uuid!r} is no ACE potential but {node}')]
-    if node.cutoff != config.training.cutoff:
-        return [ConfigIssue('training.cutoff', f'the initial potential has {node.cutoff} Å: set the cutoff to that')]
-    if missing := sorted(elements - set(node.elements)):
-        names = ', '.join(missing)
-        return [ConfigIssue('training.initial_potential', f'{node} does not know {names}: train a new potential')]
-    return []
+def _check_trainers(config: CampaignConfig, elements: set[str], folder: Path) -> list[ConfigIssue]:
+    issues = check_trainer(config.training, elements, folder)
+    if config.distillation is not None:
+        found = check_trainer(config.distillation.training, elements, folder)
+        issues += [ConfigIssue(f'distillation.{issue.path}', issue.message) for issue in found]
+    return issues
 
 
 def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], list[ConfigIssue]]:

@@ -27,6 +27,8 @@ ROLES = (
         '"traincraft setup --python .venv-mace/bin/python"',
     ),
 )
+# Roles that share a code that "traincraft setup" makes.
+SAME_CODE = {'mace_train': 'mace'}
 
 _PROBE = """
 import importlib.util, sys
@@ -48,10 +50,12 @@ def missing_packages(python: Path, packages: Sequence[str]) -> list[str]:
 def check_interpreters(codes: Mapping[str, orm.AbstractCode]) -> list[ConfigIssue]:
     """Check the interpreters on this machine before anything is submitted; remote ones answer with their first job."""
     issues = []
-    for role, packages, remedy in ROLES:
-        code = codes.get(role)
-        if not isinstance(code, orm.InstalledCode) or code.computer.transport_type != 'core.local':
+    needs = {role: (packages, remedy) for role, packages, remedy in ROLES}
+    for role, code in codes.items():
+        kind = SAME_CODE.get(role, role)
+        if kind not in needs or not isinstance(code, orm.InstalledCode) or code.computer.transport_type != 'core.local':
             continue
+        packages, remedy = needs[kind]
         missing = missing_packages(Path(str(code.filepath_executable)), packages)
         if missing:
             issues.append(ConfigIssue(f'codes.{role}.code', f'{code.full_label} lacks {", ".join(missing)}: {remedy}'))

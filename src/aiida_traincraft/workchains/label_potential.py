@@ -32,6 +32,8 @@ class LabelPotentialWorkChain(LabelAseWorkChain):
         potential = _load(section)
         if potential is None:
             return [ConfigIssue('labelling.potential', f'there is no potential {section.potential!r} in this profile')]
+        if not potential.gives_forces:
+            return [ConfigIssue('labelling.potential', f'{potential} gives no forces')]
         if missing := sorted(set(elements) - set(potential.elements)):
             return [ConfigIssue('labelling.potential', f'{potential} does not know {", ".join(missing)}')]
         return []

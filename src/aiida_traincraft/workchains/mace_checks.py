@@ -10,7 +10,7 @@ from aiida.common import exceptions
 
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, describe_differences
 from aiida_traincraft.data.mace_potential import MacePotentialData
 from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.mace import MaceFoundation, MaceTraining
@@ -102,13 +102,26 @@ def _check_foundation(
     if not isinstance(node, MacePotentialData):
         yield ConfigIssue('training.foundation.potential', f'there is no MACE potential {foundation.potential!r} here')
         return
+    if node.architecture != 'ScaleShiftMACE':
+        yield ConfigIssue('training.foundation.potential', f'MACE fine-tunes a ScaleShiftMACE, not this {node}')
     if node.cutoff != section.r_max:
         yield ConfigIssue('training.r_max', f'the foundation model has {node.cutoff} Å: set r_max to that')
-    if missing := sorted(set(elements) - set(node.elements)):
+    others = [head.dataset for head in section.heads] + [foundation.replay_dataset]
+    known = [found for uuid in others if uuid is not None and isinstance(found := _load(uuid), DatasetData)]
+    needed = set(elements).union(*(dataset.e0 for dataset in known))
+    if missing := sorted(needed - set(node.elements)):
         yield ConfigIssue('training.foundation.potential', f'{node} does not know {", ".join(missing)}')
     names = [str(head['name']) for head in node.heads]
     if foundation.head is not None and foundation.head not in names:
         yield ConfigIssue('training.foundation.head', f'{node} has no head {foundation.head!r}: {", ".join(names)}')
+    elif foundation.replay_dataset is not None and isinstance(replay := _load(foundation.replay_dataset), DatasetData):
+        level = node.heads[names.index(foundation.head) if foundation.head else -1].get('level_of_theory')
+        if level is not None and [level] != replay.levels_of_theory:
+            yield ConfigIssue(
+                'training.foundation.replay_dataset',
+                f'its labels are of another level of theory than the head that training starts from: '
+                f'{describe_differences([level, *replay.levels_of_theory])}',
+            )
 
 
 def _load(uuid: str) -> orm.Node | None:

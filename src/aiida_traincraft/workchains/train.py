@@ -57,7 +57,10 @@ class TrainWorkChain(TraincraftWorkChain):
         """Evaluate on the test set."""
         if 'test_set' not in self.inputs:
             return None
-        inputs = self.potential_inputs(self.ctx.trainer.outputs.potential, {}) | {'dataset': self.inputs.test_set}
+        # The head that was trained for this campaign, whatever the levels of theory of all heads are.
+        parameters = {key: value for key, value in self.section('training').items() if key == 'head'}
+        inputs = self.potential_inputs(self.ctx.trainer.outputs.potential, parameters)
+        inputs['dataset'] = self.inputs.test_set
         return ToContext(score=self.submit_once('score', CalculationFactory('traincraft.evaluate'), inputs))
 
     def inspect_score(self) -> ExitCode | None:

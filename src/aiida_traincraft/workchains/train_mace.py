@@ -9,16 +9,18 @@ from aiida.engine import ExitCode, ToContext, while_
 from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.gather_dataset import gather_dataset
+from aiida_traincraft.calculations.mace_data import MaceDataCalculation
 from aiida_traincraft.calculations.make_committee import make_committee
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.science.config.mace import PT_HEAD, MaceTraining
 from aiida_traincraft.science.seeds import derive_seed
-from aiida_traincraft.science.training.mace import check_data, split_validation
+from aiida_traincraft.science.training.mace import check_data
 from aiida_traincraft.workchains.mace_checks import full_level_hash
 from aiida_traincraft.workchains.train import define_train_ports
 from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
 from aiida_traincraft.workchains.window import WindowWorkChain
 
+MAX_TRIES = 2
 LEAST_MEMBERS = 2
 """Members that must succeed for a committee still to have a spread."""
 
@@ -31,55 +33,59 @@ class TrainMaceWorkChain(WindowWorkChain):
         """Define ports, outline and exit codes."""
         super().define(spec)
         define_train_ports(spec)
+        # The model to start from is a matter of the section "foundation".
+        del spec.inputs['initial']
         spec.outline(
             cls.prepare,
-            cls.send_data,
-            cls.inspect_data,
+            while_(cls.needs_data)(cls.send_data, cls.inspect_data),
             while_(cls.has_work)(cls.fill_slots, cls.collect),
             cls.results,
         )
         spec.exit_code(210, 'ERROR_BAD_DATA', message='Nothing can be trained on these data: {reason}')
         spec.exit_code(
-            400, 'ERROR_DATA_REFUSED', message='The settings or data do not fit the installed MACE: {reason}'
+            400, 'ERROR_DATA_FAILED', message='Data and settings were not accepted where MACE runs: {reason}'
         )
         spec.exit_code(401, 'ERROR_TRAINING_FAILED', message='{failed} of {total} trainings failed: {reason}')
 
     def prepare(self) -> ExitCode | None:
         """Find the dataset of each head."""
         training = self._training()
-        datasets = {training.head: self.inputs.dataset}
-        sealed = {'sealed': self.inputs.test_set} if 'test_set' in self.inputs else {}
-        for head in training.heads:
-            if head.dataset is not None:
-                datasets[head.name] = orm.load_node(head.dataset)
-            else:
-                level = orm.Str(full_level_hash(head.level_of_theory))
-                datasets[head.name] = self.call_once(f'gather_{head.name}', gather_dataset, level=level, **sealed)
-        foundation = training.foundation
-        if foundation is not None and foundation.replay_dataset is not None:
-            datasets[PT_HEAD] = orm.load_node(foundation.replay_dataset)
         try:
+            datasets = self._datasets(training)
             for name, node in datasets.items():
-                parts = split_validation(node.get_structures('train'), training.valid_fraction)
-                check_data(training, name, *parts, node.e0)
+                self._check_unsealed(name, node)
+                check_data(training, name, node.get_structures('train'), node.e0)
         except ValueError as error:
             return self.exit_codes.ERROR_BAD_DATA.format(reason=error)
         self.ctx.datasets = {name: node.uuid for name, node in datasets.items()}
+        self.ctx.data_tries = 0
         self.ctx.queue = list(range(training.committee))
         self.ctx.running, self.ctx.ended = {}, {}
         return None
 
+    def needs_data(self) -> bool:
+        """Whether the data are not there yet."""
+        return 'data' not in self.ctx or not self.ctx.data.is_finished_ok
+
     def send_data(self) -> ToContext:
         """Write the data where the trainings run."""
+        self.ctx.data_tries += 1
         parameters = {'training': self.section('training')} | self.device_of('mace_train')
         inputs = self.job_inputs('mace_train') | self._sources() | {'parameters': orm.Dict(parameters)}
-        return ToContext(data=self.submit_once('data', CalculationFactory('traincraft.mace_data'), inputs))
+        return ToContext(
+            data=self.submit_once(f'data_{self.ctx.data_tries}', CalculationFactory('traincraft.mace_data'), inputs)
+        )
 
     def inspect_data(self) -> ExitCode | None:
         """Stop before anything is trained if the installed MACE cannot do it."""
-        if (reason := self.failed([self.ctx.data])) is not None:
-            return self.exit_codes.ERROR_DATA_REFUSED.format(reason=reason)
-        return None
+        if (reason := self.failed([self.ctx.data])) is None:
+            return None
+        codes = MaceDataCalculation.exit_codes
+        died = (codes.ERROR_NO_RESULT.status, codes.ERROR_OUT_OF_WALLTIME.status)
+        if self.ctx.data.exit_status in died and self.ctx.data_tries < MAX_TRIES:
+            self.report(f'the job that sends the data died and is tried again: {reason}')
+            return None
+        return self.exit_codes.ERROR_DATA_FAILED.format(reason=reason)
 
     def has_work(self) -> bool:
         """Whether a training runs or waits."""
@@ -134,6 +140,29 @@ class TrainMaceWorkChain(WindowWorkChain):
 
     def _training(self) -> MaceTraining:
         return MaceTraining.model_validate(self.section('training'))
+
+    def _datasets(self, training: MaceTraining) -> dict[str, DatasetData]:
+        """Dataset of each head."""
+        datasets = {training.head: self.inputs.dataset}
+        sealed = {'sealed': self.inputs.test_set} if 'test_set' in self.inputs else {}
+        for head in training.heads:
+            if head.dataset is not None:
+                datasets[head.name] = orm.load_node(head.dataset)
+            else:
+                level = orm.Str(full_level_hash(head.level_of_theory))
+                datasets[head.name] = self.call_once(f'gather_{head.name}', gather_dataset, level=level, **sealed)
+        foundation = training.foundation
+        if foundation is not None and foundation.replay_dataset is not None:
+            datasets[PT_HEAD] = orm.load_node(foundation.replay_dataset)
+        return datasets
+
+    def _check_unsealed(self, head: str, dataset: DatasetData) -> None:
+        """Refuse a dataset that would train on what the campaign is judged by."""
+        if 'test_set' not in self.inputs:
+            return
+        sealed = {row.structure for row in self.inputs.test_set.rows if row.split == 'test'}
+        if found := sum(row.split == 'train' and row.structure in sealed for row in dataset.rows):
+            raise ValueError(f'head "{head}": {found} structures of its dataset belong to the sealed test set')
 
     def _sources(self) -> dict[str, Any]:
         """Datasets by head, and the model to fine-tune."""

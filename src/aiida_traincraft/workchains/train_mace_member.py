@@ -19,7 +19,10 @@ RATE_FACTOR = 0.3
 
 
 class TrainMaceMemberWorkChain(TraincraftWorkChain):
-    """Run ``traincraft.mace_train``; each way of ending early has a handler that says how the next attempt differs."""
+    """Run ``traincraft.mace_train``; each way of ending early has a handler that says how the next attempt differs.
+
+    When the attempts are used up, the model of the last checkpoint is written out as it is.
+    """
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -52,7 +55,7 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
     def prepare(self) -> None:
         """Start as the config says."""
         training = self.section('training')
-        self.ctx.attempt, self.ctx.finished, self.ctx.checkpoint = 0, False, None
+        self.ctx.attempt, self.ctx.finished, self.ctx.finish, self.ctx.checkpoint = 0, False, False, None
         self.ctx.batch_size, self.ctx.lr = training['batch_size'], training['lr']
 
     def is_unfinished(self) -> bool:
@@ -66,6 +69,7 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
             'batch_size': self.ctx.batch_size,
             'lr': self.ctx.lr,
             'descriptors': self.inputs.descriptors.value,
+            'finish': self.ctx.finish,
         }
         inputs = self.job_inputs('mace_train') | {
             'data': self.inputs.data,
@@ -87,7 +91,10 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
             self.ctx.finished = True
             return None
         handler = handlers().get(job.exit_status)
-        change = handler(self, job) if handler and self.ctx.attempt < self.section('training')['max_restarts'] else None
+        if self.ctx.attempt < self.section('training')['max_restarts']:
+            change = handler(self, job) if handler else None
+        else:
+            change = self.finish_early(job)
         if change is None:
             return self.exit_codes.ERROR_TRAINING_FAILED.format(reason=self.failed([job]))
         self.ctx.attempt += 1
@@ -114,6 +121,13 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
         self.ctx.lr *= RATE_FACTOR
         self.ctx.checkpoint = None
         return f'lr is now {self.ctx.lr:.2g}, from the start'
+
+    def finish_early(self, job: orm.CalcJobNode) -> str | None:
+        """No attempt is left: what the last checkpoint holds is better than nothing."""
+        if self.ctx.finish or 'checkpoint' not in job.outputs:
+            return None
+        self.ctx.finish, self.ctx.checkpoint = True, job.outputs.checkpoint.uuid
+        return f'no restart is left, the model of {job.outputs.checkpoint.filename} is taken as it is'
 
     def start_over(self, job: orm.CalcJobNode) -> str | None:
         """Checkpoint not taken: without it."""

@@ -14,6 +14,7 @@ from aiida_traincraft.science.calculators.mace import MaceCalculator
 from mace.calculators import MACECalculator
 
 FOLDER = Path(sys.argv[1])
+TRAINED = Path(__file__).parents[2] / 'recorded' / 'mace_train' / 'good' / 'potential.model'
 COMMITTEE = ['model_0', 'model_1', 'model_2']
 CASES = {
     'single': (['model_0'], None, 'MACE', 'float64'),
@@ -50,14 +51,18 @@ def largest_differences(ours, theirs):
     for atoms in structures():
         ours.calculate(atoms)
         theirs.calculate(atoms)
-        for name, value in ours.results.items():
-            reference = np.asarray(theirs.results[name])
-            difference, size = found.get(name, (0.0, 0.0))
-            found[name] = (
-                max(difference, float(np.abs(value - reference).max())),
-                max(size, float(np.abs(reference).max())),
-            )
+        note_differences(found, ours.results, theirs.results)
     return found
+
+
+def note_differences(found, ours, theirs):
+    for name, value in ours.items():
+        reference = np.asarray(theirs[name])
+        difference, size = found.get(name, (0.0, 0.0))
+        found[name] = (
+            max(difference, float(np.abs(value - reference).max())),
+            max(size, float(np.abs(reference).max())),
+        )
 
 
 def case(names, head, model_type, dtype):
@@ -135,6 +140,20 @@ def many():
     return {'differences': max(differences), 'errors': errors}
 
 
+def many_in_float32():
+    """By property, of a trained model: structures together by us, one by one by MACE, as in largest_differences."""
+    theirs = MACECalculator(model_paths=[str(TRAINED)], default_dtype='float32')
+    frames = [bulk('Cu', cubic=True) * (1, 1, 1 + index % 3) for index in range(20)]
+    for index, atoms in enumerate(frames):
+        atoms.rattle(0.05 + 0.05 * (index % 3), seed=index)
+    many = MaceCalculator([TRAINED]).calculate_many(frames)
+    found = {}
+    for atoms, results in zip(frames, many, strict=True):
+        theirs.calculate(atoms)
+        note_differences(found, results, theirs.results)
+    return found
+
+
 def lying_slab():
     """A slab that MACE's neighbour list cannot do, and the same slab upright."""
     calculator = MaceCalculator(paths(['model_0']))
@@ -149,6 +168,11 @@ def lying_slab():
 
 def refused():
     messages = {}
+    of_the_head = MaceCalculator(paths(['heads']), 'high', elements=['Al'])
+    try:
+        of_the_head.calculate(structures()[0])
+    except ValueError as error:
+        messages['element_of_another_head'] = str(error)
     wrong = {
         'absent': (['nowhere'], None),
         'damaged': (['damaged'], None),
@@ -174,6 +198,7 @@ facts = {
     'cases': {name: case(*settings) for name, settings in CASES.items()},
     'committee': committee(),
     'many': many(),
+    'many_in_float32': many_in_float32(),
     'lying_slab': lying_slab(),
     'absent_element': MaceCalculator(paths(['model_0'])).descriptor(bulk('Cu')).tolist(),
     'refused': refused(),

@@ -35,7 +35,7 @@ def test_numbers_are_those_of_maces_own_calculator(facts, case, properties):
     found = facts['cases'][case]
     assert set(found['implemented']) == found['differences'].keys() == properties
     for name, (difference, size) in found['differences'].items():
-        assert difference < (1e-6 if case != 'float32' else 1e-6 * max(1, size)), name
+        assert difference < 1e-6, name
         assert size > 1e-4, name
     assert found['elements'] == ['Al', 'Cu']
     assert found['uncertainty'] == ('spread' if case == 'committee' else None)
@@ -81,6 +81,13 @@ def test_many_structures_together(facts):
     }
 
 
+def test_many_structures_together_in_float32(facts):
+    found = facts['many_in_float32']
+    assert found.keys() == ENERGY
+    assert max(difference for difference, _ in found.values()) < 1e-6
+    assert min(found['energy'][1], found['forces'][1]) > 1
+
+
 def test_the_orientation_of_a_slab_does_not_matter(facts):
     upright, lying = facts['lying_slab']
     assert lying == pytest.approx(upright, abs=1e-9)
@@ -97,5 +104,6 @@ def test_clear_refusals(facts):
         'dtype': 'float32.model and model_0.model differ in class, elements, heads, cutoff or dtype',
         'no_head': "name the head: the model has ['low', 'high']",
         'unknown_head': "there is no head 'middle': the model has ['low', 'high']",
+        'element_of_another_head': 'head "high" of the potential has no Cu; it knows Al',
         'no_committee': 'the spread of the forces needs a committee: two or more models that have forces',
     }

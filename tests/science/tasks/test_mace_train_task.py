@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -127,7 +128,8 @@ def test_two_heads_are_trained_and_described(two_heads):
     assert result['labels_read']['shifted']['train']['stress'] == 0
     assert result['labels_read']['emt']['train']['stress'] == result['labels_read']['emt']['train']['energy'] > 0
     n_train = result['labels_read']['emt']['train']['configurations']
-    descriptors = np.load(folder / 'descriptors.npy')
+    assert (result['finished_early'], result['warnings']) == (False, [])
+    descriptors = np.load(folder / mace_train.DESCRIPTORS_FILE)
     assert descriptors.shape == (n_train, 8)
     assert len(np.unique(descriptors, axis=0)) == n_train
 
@@ -139,6 +141,28 @@ def test_restart_folder_holds_the_newest_checkpoint(two_heads):
     assert kept.name == 'potential_run-3_epoch-2_swa.pt'
     assert is_whole(kept)
     assert 'epoch 2 of 3, head emt: loss' in (folder / 'worker.out').read_text()
+
+
+@pytest.mark.slow
+def test_finish_makes_the_model_of_the_checkpoint(two_heads, tmp_path, mace_python):
+    trained, folder = two_heads
+    shutil.copytree(folder / 'data', tmp_path / 'data')
+    (checkpoint,) = (folder / 'restart').iterdir()
+    shutil.copy(checkpoint, tmp_path)
+    task = json.loads((folder / 'task.json').read_text())
+    task['parameters'] |= {'finish': True, 'checkpoint': checkpoint.name}
+    # What this lacks a package for must not cost the model.
+    task['parameters']['training']['lammps'] = 'mliap'
+    (tmp_path / 'task.json').write_text(json.dumps(task))
+    result = result_of(tmp_path, start(tmp_path, mace_python))
+    assert (result['status'], result['stage'], result['epochs'], result['resumed_from']) == ('ok', 'two', 3, 2)
+    assert result['finished_early'] is True
+    for head in ('emt', 'shifted'):
+        assert result['errors'][head]['valid'] == pytest.approx(trained['errors'][head]['valid'], rel=1e-4)
+    assert (tmp_path / 'potential.model').is_file()
+    (warning,) = result['warnings']
+    assert warning.startswith('form for LAMMPS: RuntimeError: ')
+    assert result['models']['lammps'] is None
 
 
 @pytest.mark.slow
@@ -220,6 +244,11 @@ def test_walltime_stops_the_program(tmp_path, copper_frames, without_mace, monke
     assert result['kind'] == 'walltime'
     assert 'no epoch of 3 was done; no checkpoint is kept' in result['message']
     assert result['seconds'] < 10
+
+
+def test_finish_needs_a_checkpoint(tmp_path, copper_frames, without_mace):
+    prepare(tmp_path / 'job', {'Default': (copper_frames, E0)}, finish=True)
+    assert '"finish" needs a "checkpoint"' in run_task(tmp_path / 'job')['message']
 
 
 @pytest.mark.parametrize(

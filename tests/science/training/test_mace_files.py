@@ -58,6 +58,15 @@ def test_split_holds_out_one_at_least_and_trains_on_all_elements(frames):
         split_validation([rare], 0.5)
 
 
+def test_split_without_a_low_hash_passes_over_what_cannot_be_spared(frames):
+    rare = [Structure(Atoms('Ag', cell=[side, 3, 3], pbc=True)) for side in np.linspace(3, 4, 40)]
+    lowest = min(rare, key=Structure.content_hash)
+    frames = [frame for frame in frames if frame.content_hash() > lowest.content_hash()]
+    train, valid = split_validation([*frames, lowest], 1e-9)
+    assert len(valid) == 1
+    assert lowest.content_hash() in hashes(train)
+
+
 def test_data_have_our_keys_and_squared_weights(tmp_path, frames):
     frames[1].provenance['weight'] = 3.0
     del frames[2].properties['stress']
@@ -112,6 +121,14 @@ def test_input_without_stress_with_overrides_and_extra(frames):
     assert (content['loss'], content['batch_size'], content['lr']) == ('weighted', 2, 1e-4)
     assert (content['lr_params_factors'], content['num_radial_basis']) == ("{'a': 1}", 10)
     assert (content['start_stage_two'], content['stage_two_energy_weight']) == (9, 1000.0)
+    # The config has 10 and 10, 0.01 and 0.001.
+    assert (content['valid_batch_size'], content['stage_two_lr']) == (2, pytest.approx(1e-5))
+
+
+def test_same_batch_size_leaves_that_of_the_validation(frames):
+    config = MaceTraining(batch_size=4, valid_batch_size=64)
+    content = mace_input(config, [head(frames)], seed=5, device='cpu', batch_size=4)
+    assert (content['batch_size'], content['valid_batch_size']) == (4, 64)
 
 
 def test_input_of_two_heads_and_replay(frames):
@@ -146,41 +163,38 @@ def test_missing_energy_of_an_isolated_atom(frames):
         mace_input(CONFIG, [head(frames, e0={})], seed=5, device='cpu')
 
 
-def test_good_data_pass(frames):
-    check_data(CONFIG, 'Default', *split_validation(frames, 0.2), {'Cu': 3.5})
-    dipoles = [molecule(dipole=np.ones(3)) for _ in range(5)]
-    check_data(MaceTraining(model='AtomicDipolesMACE', batch_size=4), 'Default', dipoles[:4], dipoles[4:], {})
+def test_good_data_are_split(frames):
+    train, valid = check_data(CONFIG, 'Default', frames, {'Cu': 3.5})
+    assert [hashes(train), hashes(valid)] == [hashes(part) for part in split_validation(frames, 0.1)]
+    dipoles = [Structure(Atoms('OH', [[0, 0, 0], [0, 0, 1 + i / 10]]), {'dipole': np.ones(3)}) for i in range(6)]
+    train, valid = check_data(MaceTraining(model='AtomicDipolesMACE', batch_size=2), 'Default', dipoles, {})
+    assert len(train) + len(valid) == 6
 
 
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (lambda train: train.clear(), 'head "Default" has no training data'),
-        (lambda train: train[1].properties.pop('energy'), 'head "Default": training structure 1 .* has no energy'),
-        (lambda train: train[0].properties.update(energy=np.nan), 'energy is not finite'),
-        (lambda train: train.__delitem__(slice(3, None)), '3 training structures are fewer than training.batch_size'),
-        (lambda train: [frame.properties.pop('stress') for frame in train], '"stress", but no training structure'),
+        (lambda data: data.clear(), 'head "Default" has no training data'),
+        (lambda data: data.__delitem__(slice(1, None)), 'head "Default": 1 training structures are too few to spare'),
+        (lambda data: data[1].properties.pop('energy'), 'head "Default": training structure 1 .* has no energy'),
+        (lambda data: data[0].properties.update(energy=np.nan), 'energy is not finite'),
+        (lambda data: data.__delitem__(slice(4, None)), '3 training structures are fewer than training.batch_size'),
+        (lambda data: [frame.properties.pop('stress') for frame in data], '"stress", but no training structure'),
     ],
 )
 def test_data_that_cannot_be_trained_on(frames, change, message):
-    train, valid = split_validation(frames, 0.2)
-    change(train)
+    change(frames)
     with pytest.raises(ValueError, match=message):
-        check_data(MaceTraining(batch_size=4, loss='stress'), 'Default', train, valid, {'Cu': 3.5})
+        check_data(MaceTraining(batch_size=4, loss='stress'), 'Default', frames, {'Cu': 3.5})
 
 
 def test_missing_elements_and_dipoles(frames):
     with pytest.raises(ValueError, match=r'no isolated-atom energy .* is given for Cu'):
-        check_data(CONFIG, 'Default', frames, frames[:1], {'Al': 1.0})
-    gold = frames[0].copy()
-    gold.atoms.numbers[0] = 79
-    with pytest.raises(ValueError, match='the validation set has Au, the training set has not'):
-        check_data(CONFIG, 'Default', frames, [gold], {'Cu': 3.5, 'Au': 1.0})
+        check_data(CONFIG, 'Default', frames, {'Al': 1.0})
     with pytest.raises(ValueError, match=r'training structure 1 \(H2O\) has no polarizability'):
         check_data(
             MaceTraining(model='AtomicDielectricMACE', max_L=2, batch_size=1),
             'Default',
-            [molecule(dipole=np.ones(3), polarizability=np.eye(3))],
-            [molecule(dipole=np.ones(3))],
+            [molecule(dipole=np.ones(3), polarizability=np.eye(3)), molecule(dipole=np.ones(3))],
             {},
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,8 @@ class MaceCalculator(Calculator):  # type: ignore[misc]
     driver
         Whose energy, forces and stress a committee has: ``mean`` of all members, or ``first``, with which only the
         first member is evaluated as long as no uncertainty is asked for.
+    elements
+        Those that the head knows, if not all of the model: of an element that its data lack, a head has no energy.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class MaceCalculator(Calculator):  # type: ignore[misc]
         head: str | None = None,
         device: str = 'cpu',
         driver: Literal['mean', 'first'] = 'mean',
+        elements: Collection[str] | None = None,
     ) -> None:
         super().__init__()
         models = [_load(path) for path in paths]
@@ -85,6 +88,7 @@ class MaceCalculator(Calculator):  # type: ignore[misc]
             raise ValueError(f'{f"there is no head {head!r}" if head else "name the head"}: the model has {heads}')
         self.implemented_properties = list(_PROPERTIES[name])
         self.numbers = dict(sorted(zip(Atoms(numbers).get_chemical_symbols(), numbers, strict=True)))
+        self._known = self.elements if elements is None else elements
         self.driver = driver
         self._with_uncertainty = False
         from mace.tools.torch_tools import init_device
@@ -175,6 +179,11 @@ class MaceCalculator(Calculator):  # type: ignore[misc]
 
     def _prepare(self, atoms: Atoms) -> Atoms:
         check_species(atoms, self.elements)
+        if unknown := sorted(set(atoms.get_chemical_symbols()).difference(self._known)):
+            raise ValueError(
+                f'head "{self._head}" of the potential has no {", ".join(unknown)}; it knows '
+                f'{", ".join(sorted(self._known))}'
+            )
         return prepare_atoms(atoms, self.cutoff)
 
     def _graphs(self, structures: Sequence[Atoms]) -> Any:

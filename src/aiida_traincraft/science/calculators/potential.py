@@ -17,7 +17,7 @@ def load_potential(
     table
         ACE: ``{"type": "pace", "e0": eV by element, "active_set": whether there is one}``, with the files
         ``potential.yaml``, ``.asi`` and, where it is there, ``.yace``. MACE: ``{"type": "mace", "models": names of the
-        members' files, "head": name or None, ...}``.
+        members' files, "head": name or None, "e0": eV by element that the head knows, ...}``.
     folder
         Where the files are; all are read at once.
     device
@@ -54,6 +54,8 @@ def load_potential(
         case 'mace':
             from aiida_traincraft.science.calculators.mace import MaceCalculator
 
-            return MaceCalculator([folder / name for name in table['models']], table['head'], device, driver)
+            models = [folder / name for name in table['models']]
+            # Models of dipoles have no E0s.
+            return MaceCalculator(models, table['head'], device, driver, elements=table.get('e0') or None)
         case unknown:
             raise ValueError(f'no potential is of type {unknown!r}; known are pace and mace')

@@ -14,19 +14,25 @@ HeadName = Annotated[str, Field(pattern='^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$'
 PT_HEAD = 'pt_head'
 """MACE's name for the head of the replayed data."""
 
-DIPOLE_MODELS = ('AtomicDipolesMACE', 'AtomicDielectricMACE', 'EnergyDipolesMACE')
+FORCELESS = ('AtomicDipolesMACE', 'AtomicDielectricMACE')
+"""Models that predict dipoles alone, without energies and forces."""
+
+DIPOLE_MODELS = (*FORCELESS, 'EnergyDipolesMACE')
 
 # Flags of mace_run_train that cannot be set in "extra", and what to do instead.
 RESERVED = (
     dict.fromkeys(
         (
             *('config', 'name', 'seed', 'E0s', 'train_file', 'valid_file', 'statistics_file', 'atomic_numbers'),
-            *('restart_latest', 'save_cpu', 'keep_checkpoints', 'save_all_checkpoints', 'dry_run', 'log_level', 'plot'),
+            *('restart_latest', 'save_cpu', 'dry_run', 'log_level', 'plot'),
             *('error_table', 'skip_evaluate_heads', 'keep_isolated_atoms', 'config_type_weights', 'distributed'),
             *('launcher', 'wandb', 'multiheads_finetuning', 'pt_train_file', 'pt_valid_file', 'force_mh_ft_lr'),
             *('foundation_model_elements', 'foundation_model_kwargs', 'compute_polarizability'),
         ),
         'is set for every training',
+    )
+    | dict.fromkeys(
+        ('keep_checkpoints', 'save_all_checkpoints'), 'is left off: a copy of the newest checkpoint is kept'
     )
     | dict.fromkeys(('num_samples_pt', 'filter_type_pt', 'subselect_pt', 'weight_pt_head'), 'replay uses all data')
     | dict.fromkeys(('test_file', 'test_dir', 'multi_processed_test'), 'test sets are scored by "traincraft.evaluate"')
@@ -69,7 +75,8 @@ class MaceFoundation(StrictModel):
     replay_dataset: str | None = None
     """UUID of the dataset that "replay" trains on, at the level of theory of the foundation model."""
     head: str | None = None
-    """Head of the foundation model to start from; without it, its first that is no replay head."""
+    """Head to start from; without it, the own (last) head of a stored potential, or of a file its first that is no
+    replay head."""
 
     @model_validator(mode='after')
     def _combination(self) -> MaceFoundation:
@@ -102,7 +109,7 @@ class MaceTraining(PluginConfig):
     """Channels of the messages."""
     max_L: int = Field(default=1, ge=0)  # noqa: N815
     """Highest order of the messages: 0 is invariant and fastest; a dielectric model needs 2."""
-    max_ell: int = Field(default=3, ge=0)
+    max_ell: int = Field(default=3, ge=1)
     """Highest order of the spherical harmonics."""
     correlation: int = Field(default=3, ge=1)
     """Correlation order of a layer (body order minus one)."""
@@ -180,7 +187,7 @@ class MaceTraining(PluginConfig):
     @property
     def gives_forces(self) -> bool:
         """Whether the model is a potential; otherwise it predicts dipoles alone."""
-        return self.model not in ('AtomicDipolesMACE', 'AtomicDielectricMACE')
+        return self.model not in FORCELESS
 
     @property
     def replay(self) -> bool:
@@ -209,6 +216,10 @@ class MaceTraining(PluginConfig):
             raise ValueError(f'heads ("head" included) need names of their own; repeated: {", ".join(repeated)}')
         if PT_HEAD in names:
             raise ValueError(f'the name "{PT_HEAD}" is kept for the replay of a foundation model')
+        if self.max_L > self.max_ell:
+            raise ValueError(
+                f'"max_L" ({self.max_L}) must not be more than "max_ell" ({self.max_ell}): MACE cannot save such a model'
+            )
         if self.model in DIPOLE_MODELS:
             self._check_dipole_model()
         if self.replay and self.loss not in (None, 'universal'):

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from aiida_traincraft.science.worker import TaskError
 PROGRAM = ('-m', 'mace.cli.run_train')
 CONFIG_FILE, OUTPUT_FILE, ERROR_FILE = 'config.yml', 'mace.out', 'mace.err'
 MODEL, COMPILED, LAMMPS = f'{NAME}.model', f'{NAME}_compiled.model', f'{NAME}_lammps.pt'
+DESCRIPTORS_FILE = 'descriptors.npy'
 LAMMPS_SUFFIX = {'libtorch': '-lammps.pt', 'mliap': '-mliap_lammps.pt'}
 WALLTIME_SHARE = 0.9
 """Share of the time given after which MACE is stopped, so that its last checkpoint can be brought home."""
@@ -47,7 +48,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     parameters
         ``training`` (the config), ``heads`` (of each ``name``, ``e0`` in eV and ``counts``; the campaign's own last),
         ``seed``, ``device``, ``batch_size`` and ``lr`` (in place of the config's, or None), ``checkpoint`` (name of a
-        file in the folder to continue from, or None), ``max_seconds`` (or None) and optionally ``descriptors``.
+        file in the folder to continue from, or None), ``max_seconds`` (or None) and optionally ``descriptors`` and
+        ``finish`` (whether to make the model of the checkpoint, without any more training).
     folder
         Job folder, with ``data`` as the task ``mace_data`` left it.
 
@@ -57,7 +59,9 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         ``models`` (file names), ``model`` (class), ``r_max`` (Å), ``elements``, ``dtype``, ``heads`` (of each ``name``
         and ``e0`` in eV), ``errors`` by head and set (eV/atom, eV/Å, eV/Å³, e·Å and Å³ per atom; of the training set as
         MACE has them, without the structures left over of a batch), ``history`` of the validation errors, ``epochs``,
-        ``stage``, ``resumed_from`` (epoch or None) and ``labels_read``.
+        ``stage`` ("two" if there is one, as MACE does, even where it is no better), ``resumed_from`` (epoch or None),
+        ``finished_early`` (whether by ``finish``), ``labels_read``, and ``warnings``: what could not be made besides
+        the model.
 
         While it runs, ``restart`` holds a whole copy of the newest checkpoint. With ``descriptors``,
         ``descriptors.npy`` (n_train, d) holds those of the training set.
@@ -74,46 +78,61 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     require_mace()
     config = MaceTraining.model_validate(parameters['training'])
     heads, seed = parameters['heads'], int(parameters['seed'])
-    content = mace_input(config, heads, seed, parameters['device'], parameters.get('batch_size'), parameters.get('lr'))
+    finish = bool(parameters.get('finish'))
+    checkpoint = parameters.get('checkpoint')
+    if finish and checkpoint is None:
+        raise ValueError('"finish" needs a "checkpoint": there is no model to write yet')
     for name in (CHECKPOINTS, RESTART, RESULTS, 'logs'):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2))
-    checkpoint = parameters.get('checkpoint')
     resumed = None if checkpoint is None else _place_checkpoint(folder, checkpoint, seed, config)
+    if finish:
+        # MACE then makes its model of the checkpoint at once; with a stage two it would want one of it.
+        config = config.model_copy(update={'max_num_epochs': resumed, 'start_stage_two': None})
+    content = mace_input(config, heads, seed, parameters['device'], parameters.get('batch_size'), parameters.get('lr'))
+    (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2))
     limit = parameters.get('max_seconds')
     watch = TrainingWatch(folder, OUTPUT_FILE, seed, heads, config.max_num_epochs, resumed)
     _run_mace(folder, watch, None if limit is None else begin + WALLTIME_SHARE * limit)
 
     watch.check_complete()
     stage, epoch, errors = _check_finished(folder)
-    for row in watch.history:
-        if row['epoch'] == epoch:
-            # The table has few digits, and no row for a head without stresses beside one with them.
-            found = {key: row[key] for key in row if key not in ('epoch', 'head', 'loss')}
-            errors.setdefault(row['head'], {})['valid'] = found
     if stage == 'two':
         for name in (MODEL, COMPILED):
             source = folder / name.replace(NAME, f'{NAME}_stagetwo')
             if source.is_file():
                 source.replace(folder / name)
+    elif finish:
+        # MACE was shown a checkpoint of stage two as one of stage one.
+        stage, epoch = 'two' if str(checkpoint).endswith('_swa.pt') else 'one', config.max_num_epochs
+    for row in watch.history:
+        if row['epoch'] == epoch:
+            # The table has few digits, and no row for a head without stresses beside one with them.
+            found = {key: row[key] for key in row if key not in ('epoch', 'head', 'loss')}
+            errors.setdefault(row['head'], {})['valid'] = found
     if not config.compiled:
         (folder / COMPILED).unlink(missing_ok=True)
     facts = _model_facts(folder / MODEL, config, heads)
+    warnings: list[str] = []
     if parameters.get('descriptors'):
-        _write_descriptors(folder, config.head, facts, parameters['device'])
+        _try('descriptors', warnings, lambda: _write_descriptors(folder, config.head, facts, parameters['device']))
+    lammps = None
+    if config.lammps != 'none':
+        lammps = _try('form for LAMMPS', warnings, lambda: _write_lammps(folder, config, facts['dtype']))
     return {
         **facts,
         'models': {
             'model': MODEL,
             'compiled': COMPILED if (folder / COMPILED).is_file() else None,
-            'lammps': _write_lammps(folder, config, facts['dtype']) if config.lammps != 'none' else None,
+            'lammps': lammps,
         },
         'errors': errors,
         'history': watch.history,
-        'epochs': watch.history[-1]['epoch'] + 1 if watch.history else resumed,
+        'epochs': watch.history[-1]['epoch'] + 1,
         'stage': stage,
         'resumed_from': resumed,
+        'finished_early': finish,
         'labels_read': watch.labels,
+        'warnings': warnings,
     }
 
 
@@ -202,11 +221,21 @@ def _model_facts(path: Path, config: MaceTraining, heads: Sequence[Mapping[str, 
     return facts
 
 
+def _try(what: str, warnings: list[str], make: Callable[[], Any]) -> Any:
+    """Make what is not worth losing a trained model for; why it failed goes to the warnings."""
+    try:
+        return make()
+    except Exception as error:
+        warnings.append(f'{what}: {type(error).__name__}: {error}')
+        print(warnings[-1], flush=True)
+        return None
+
+
 def _write_descriptors(folder: Path, head: str, facts: Mapping[str, Any], device: str) -> None:
     table = {**facts, 'type': 'mace', 'models': [MODEL], 'head': head}
     calculator = load_potential(table, folder, device)
     frames = read_extxyz(folder / data_file(head, 'train'))
-    np.save(folder / 'descriptors.npy', np.array([calculator.descriptor(frame.atoms) for frame in frames]))
+    np.save(folder / DESCRIPTORS_FILE, np.array([calculator.descriptor(frame.atoms) for frame in frames]))
 
 
 def _write_lammps(folder: Path, config: MaceTraining, dtype: str) -> str:
@@ -215,6 +244,6 @@ def _write_lammps(folder: Path, config: MaceTraining, dtype: str) -> str:
     command += ['--head', config.head, '--dtype', dtype, '--format', config.lammps]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
-        raise TaskError('no_result', f'the model could not be converted for LAMMPS: {last_words(done.stderr)}')
+        raise RuntimeError(last_words(done.stderr))
     (folder / f'{MODEL}{LAMMPS_SUFFIX[config.lammps]}').rename(folder / LAMMPS)
     return LAMMPS

@@ -1,4 +1,4 @@
-"""What every ACE fit asks of its training structures."""
+"""What every fit asks of its training structures."""
 
 from __future__ import annotations
 

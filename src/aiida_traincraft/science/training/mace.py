@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ SAME_NAME = (
 def split_validation(structures: Sequence[Structure], fraction: float) -> tuple[list[Structure], list[Structure]]:
     """Split into a training and a validation set by the structures' content.
 
-    A structure stays on its side when others are added, but for one whose elements no other training structure has:
-    that one is trained on.
+    The validation set are the structures whose hash is below the fraction; if there is none, the one with the lowest
+    hash. What would leave the training set without one of its elements is trained on instead. So a structure nearly
+    always stays on its side when others are added; in a small set, and with rare elements, it may change it.
 
     Parameters
     ----------
@@ -58,13 +60,15 @@ def split_validation(structures: Sequence[Structure], fraction: float) -> tuple[
         If no structure can be spared for validation.
     """
     hashes = [structure.content_hash() for structure in structures]
-    order = sorted(range(len(structures)), key=lambda index: hashes[index])
-    chosen = [index for index in order if int(hashes[index], 16) < fraction * 16 ** len(hashes[index])] or order[:1]
-    valid = set(chosen)
-    for index in chosen:
-        trained = {element for other in order if other not in valid for element in structures[other].elements}
-        if not set(structures[index].elements) <= trained:
-            valid.remove(index)
+    trained = Counter(element for structure in structures for element in structure.elements)
+    valid: set[int] = set()
+    for index in sorted(range(len(structures)), key=lambda index: hashes[index]):
+        if valid and int(hashes[index], 16) >= fraction * 16 ** len(hashes[index]):
+            break
+        elements = structures[index].elements
+        if all(trained[element] > 1 for element in elements):
+            trained.subtract(elements)
+            valid.add(index)
     if not valid:
         raise ValueError(f'{len(structures)} training structures are too few to spare one for validation')
     train = [structure for index, structure in enumerate(structures) if index not in valid]
@@ -104,32 +108,37 @@ def label_counts(structures: Sequence[Structure]) -> dict[str, Any]:
 
 
 def check_data(
-    config: MaceTraining, head: str, train: Sequence[Structure], valid: Sequence[Structure], e0: Mapping[str, float]
-) -> None:
-    """Check the data of one head before anything is submitted.
+    config: MaceTraining, head: str, structures: Sequence[Structure], e0: Mapping[str, float]
+) -> tuple[list[Structure], list[Structure]]:
+    """Check the data of one head before anything is submitted, and split them.
 
     Parameters
     ----------
     config
-        Model, loss and batch size.
+        Model, loss, batch size and fraction of the validation set.
     head
         Name of the head.
-    train, valid
-        What it is trained on and what its checkpoints are chosen by.
+    structures
+        Its data.
     e0
         Energies of the isolated atoms (eV); dipole models without energies need none.
+
+    Returns
+    -------
+    tuple
+        What is trained on and what the checkpoints are chosen by, see :func:`split_validation`.
 
     Raises
     ------
     ValueError
         Names the head, and what it lacks.
     """
-    if not train:
+    if not structures:
         raise ValueError(f'head "{head}" has no training data')
     try:
         if config.gives_forces:
-            check_labels([*train, *valid], e0)
-        for index, structure in enumerate([*train, *valid]):
+            check_labels(structures, e0)
+        for index, structure in enumerate(structures):
             for name, shape in DIPOLE_LABELS.get(config.model, {}).items():
                 value = np.asarray(structure.properties.get(name, np.nan), float)
                 if value.shape != shape or not np.isfinite(value).all():
@@ -137,11 +146,9 @@ def check_data(
                     raise ValueError(
                         f'training structure {index} ({structure.formula}) has no {name}, or not {shape} finite numbers'
                     )
+        train, valid = split_validation(structures, config.valid_fraction)
     except ValueError as error:
         raise ValueError(f'head "{head}": {error}') from None
-    trained = {element for structure in train for element in structure.elements}
-    if unknown := sorted({element for structure in valid for element in structure.elements} - trained):
-        raise ValueError(f'head "{head}": the validation set has {", ".join(unknown)}, the training set has not')
     if len(train) < config.batch_size:
         raise ValueError(
             f'head "{head}": {len(train)} training structures are fewer than training.batch_size ({config.batch_size})'
@@ -149,6 +156,7 @@ def check_data(
     stressed = any('stress' in structure.properties for structure in train)
     if head == config.head and config.loss in ('stress', 'huber') and not stressed:
         raise ValueError(f'training.loss = "{config.loss}", but no training structure of head "{head}" has a stress')
+    return train, valid
 
 
 def mace_input(
@@ -173,7 +181,8 @@ def mace_input(
     device
         torch's name.
     batch_size, lr
-        In place of those of the config.
+        In place of those of the config; a smaller batch size holds for validation too, and the learning rate of stage
+        two changes by the same factor.
 
     Raises
     ------
@@ -217,7 +226,15 @@ def mace_input(
         content |= {f'pt_{split}_file': data_file(PT_HEAD, split) for split in ('train', 'valid')}
         content |= {'loss': 'universal', 'force_mh_ft_lr': True}
     content |= {flag: str(value) if isinstance(value, list | dict) else value for flag, value in config.extra.items()}
-    content |= {key: value for key, value in (('batch_size', batch_size), ('lr', lr)) if value is not None}
+    if batch_size is not None:
+        content['batch_size'] = batch_size
+        if batch_size < config.batch_size:
+            # What is too much for training is too much for validation.
+            content['valid_batch_size'] = min(config.valid_batch_size, batch_size)
+    if lr is not None:
+        content['lr'] = lr
+        if config.start_stage_two is not None:
+            content['stage_two_lr'] = config.stage_two_lr * (lr / config.lr)
     return content
 
 

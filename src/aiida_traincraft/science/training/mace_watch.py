@@ -42,7 +42,7 @@ class TrainingWatch:
     epochs
         To be done.
     resumed
-        Epoch of the checkpoint that it has to begin with, or None.
+        Epoch of the checkpoint that it has to begin with, or None; if it is ``epochs``, nothing more is to be done.
 
     Attributes
     ----------
@@ -159,6 +159,9 @@ class TrainingWatch:
                     raise TaskError('bad_input', 'the loss is NaN or infinite before training: check the labels')
                 raise TaskError('not_finite', f'the loss became NaN or infinite in epoch {row["epoch"]}')
             if row['epoch'] is None:
+                if self.resumed == self.epochs:
+                    # No epoch follows; these are the errors of the checkpoint.
+                    self._add(row | {'epoch': self.resumed})
                 continue
             if not self._started and self.resumed is not None and row['epoch'] != self.resumed:
                 raise TaskError(
@@ -167,8 +170,11 @@ class TrainingWatch:
                 )
             self._started = True
             if row['head'] is not None:
-                self.history.append(row)
-                print(progress_line(row, self.epochs), flush=True)
+                self._add(row)
+
+    def _add(self, row: dict[str, Any]) -> None:
+        self.history.append(row)
+        print(progress_line(row, self.epochs), flush=True)
 
     def reached(self) -> str:
         """How far the training has come, in words."""
