@@ -218,7 +218,8 @@ class MaceTraining(PluginConfig):
             raise ValueError(f'the name "{PT_HEAD}" is kept for the replay of a foundation model')
         if self.max_L > self.max_ell:
             raise ValueError(
-                f'"max_L" ({self.max_L}) must not be more than "max_ell" ({self.max_ell}): MACE cannot save such a model'
+                f'"max_L" ({self.max_L}) must not be more than "max_ell" ({self.max_ell}): '
+                'MACE cannot save such a model'
             )
         if self.model in DIPOLE_MODELS:
             self._check_dipole_model()
