@@ -51,17 +51,14 @@ def train(
 
 def _datasets(dataset: str, test_set: str | None) -> tuple[DatasetData, DatasetData | None]:
     """Dataset and test set that the options name."""
-    from aiida import orm
     from aiida.common import exceptions
 
     from aiida_traincraft.data.dataset import DatasetData
+    from aiida_traincraft.data.reading import find_node
     from aiida_traincraft.provenance.queries import load_campaign_node
 
     def load(name: str, option: str) -> DatasetData:
-        try:
-            node = orm.load_node(name)
-        except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
-            node = None
+        node = find_node(name)
         if not isinstance(node, DatasetData):
             raise click.ClickException(f'{option}: there is no dataset {name!r} in this profile')
         return node

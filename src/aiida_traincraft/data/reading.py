@@ -1,4 +1,4 @@
-"""Many frames at once: one query, each batch object opened once."""
+"""Nodes by their identifier, and many frames at once: one query, each batch object opened once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiida import orm
+from aiida.common import exceptions
 from aiida.manage import get_manager
 
 from aiida_traincraft.data.frame import BATCH_FILE
 from aiida_traincraft.science.structure import Structure, from_record
 
 QUERY_CHUNK = 5000
+
+
+def find_node(identifier: str) -> orm.Node | None:
+    """Node of this UUID (or its beginning) or PK; None if there is none, or more than one."""
+    try:
+        node: orm.Node = orm.load_node(identifier)
+    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+        return None
+    return node
 
 
 def read_structures(uuids: Sequence[str]) -> list[Structure]:

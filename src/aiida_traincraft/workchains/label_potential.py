@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.common import exceptions
 
 from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.labelling import LabellingConfig, PotentialLabelling
 from aiida_traincraft.workchains.label_ase import LabelAseWorkChain
@@ -62,8 +62,5 @@ def _potential(labelling: Mapping[str, Any]) -> PotentialData:
 
 def _load(section: LabellingConfig) -> PotentialData | None:
     assert isinstance(section, PotentialLabelling)
-    try:
-        node = orm.load_node(section.potential)
-    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
-        return None
+    node = find_node(section.potential)
     return node if isinstance(node, PotentialData) else None

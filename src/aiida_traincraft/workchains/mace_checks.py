@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from aiida import orm
-from aiida.common import exceptions
 
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, describe_differences
 from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.mace import MaceFoundation, MaceTraining
 
@@ -78,7 +78,7 @@ def _check_heads(section: MaceTraining) -> Iterator[ConfigIssue]:
 
 
 def _check_dataset(path: str, uuid: str) -> Iterator[ConfigIssue]:
-    node = _load(uuid)
+    node = find_node(uuid)
     if not isinstance(node, DatasetData):
         yield ConfigIssue(path, f'there is no dataset {uuid!r} in this profile')
     elif not node.count('train'):
@@ -96,7 +96,7 @@ def _check_foundation(
             yield ConfigIssue('training.foundation.file', f'there is no model {path}')
         return
     assert foundation.potential is not None
-    node = _load(foundation.potential)
+    node = find_node(foundation.potential)
     if isinstance(node, orm.SinglefileData):
         return
     if not isinstance(node, MacePotentialData):
@@ -106,15 +106,15 @@ def _check_foundation(
         yield ConfigIssue('training.foundation.potential', f'MACE fine-tunes a ScaleShiftMACE, not this {node}')
     if node.cutoff != section.r_max:
         yield ConfigIssue('training.r_max', f'the foundation model has {node.cutoff} Å: set r_max to that')
-    others = [head.dataset for head in section.heads] + [foundation.replay_dataset]
-    known = [found for uuid in others if uuid is not None and isinstance(found := _load(uuid), DatasetData)]
-    needed = set(elements).union(*(dataset.e0 for dataset in known))
+    replay = None if foundation.replay_dataset is None else find_node(foundation.replay_dataset)
+    others = [replay, *(find_node(head.dataset) for head in section.heads if head.dataset is not None)]
+    needed = set(elements).union(*(dataset.e0 for dataset in others if isinstance(dataset, DatasetData)))
     if missing := sorted(needed - set(node.elements)):
         yield ConfigIssue('training.foundation.potential', f'{node} does not know {", ".join(missing)}')
     names = [str(head['name']) for head in node.heads]
     if foundation.head is not None and foundation.head not in names:
         yield ConfigIssue('training.foundation.head', f'{node} has no head {foundation.head!r}: {", ".join(names)}')
-    elif foundation.replay_dataset is not None and isinstance(replay := _load(foundation.replay_dataset), DatasetData):
+    elif isinstance(replay, DatasetData):
         level = node.heads[names.index(foundation.head) if foundation.head else -1].get('level_of_theory')
         if level is not None and [level] != replay.levels_of_theory:
             yield ConfigIssue(
@@ -122,11 +122,3 @@ def _check_foundation(
                 f'its labels are of another level of theory than the head that training starts from: '
                 f'{describe_differences([level, *replay.levels_of_theory])}',
             )
-
-
-def _load(uuid: str) -> orm.Node | None:
-    try:
-        node: orm.Node = orm.load_node(uuid)
-    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
-        return None
-    return node

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from aiida import orm
-from aiida.common import exceptions
 
 from aiida_traincraft.data.mace_potential import MacePotentialData
 from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.science.config.base import ConfigIssue, PluginConfig
 from aiida_traincraft.science.config.mace import MaceTraining
 from aiida_traincraft.workchains.mace_checks import check_mace
@@ -37,9 +37,8 @@ def check_trainer(
     uuid = getattr(section, 'initial_potential', None)
     if uuid is None:
         return []
-    try:
-        node = orm.load_node(uuid)
-    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+    node = find_node(uuid)
+    if node is None:
         return [ConfigIssue('training.initial_potential', f'there is no node {uuid!r} in this profile')]
     if not isinstance(node, PacePotentialData):
         return [ConfigIssue('training.initial_potential', f'{uuid!r} is no ACE potential but {node}')]
