@@ -65,6 +65,7 @@ def geometry_attributes(structure: Structure) -> dict[str, Any]:
         'formula': structure.formula,
         'elements': structure.elements,
         'system': structure.provenance.get('system'),
+        'group': structure.group,
         'fingerprint': structure.content_hash(),
     }
 
@@ -143,6 +144,12 @@ class FrameMixin:
     def system(self) -> str | None:
         """Name of the system that the frame was sampled from, if any."""
         name = self.base.attributes.get('system', None)
+        return None if name is None else str(name)
+
+    @property
+    def group(self) -> str | None:
+        """What frames of one trajectory share, if it is known."""
+        name = self.base.attributes.get('group', None)
         return None if name is None else str(name)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiida import orm
@@ -14,6 +14,7 @@ from aiida_traincraft.data.frame import BATCH_FILE
 from aiida_traincraft.science.structure import Structure, from_record
 
 QUERY_CHUNK = 5000
+READ_CHUNK = 1000
 
 
 def find_node(identifier: str) -> orm.Node | None:
@@ -43,31 +44,40 @@ def read_structures(uuids: Sequence[str]) -> list[Structure]:
     ValueError
         If a UUID belongs to no node.
     """
+    return list(iterate_structures(uuids))
+
+
+def iterate_structures(uuids: Sequence[str]) -> Iterator[Structure]:
+    """Read as :func:`read_structures`, holding ``READ_CHUNK`` frames at a time."""
+    for start in range(0, len(uuids), READ_CHUNK):
+        yield from _read_chunk(uuids[start : start + READ_CHUNK])
+
+
+def _read_chunk(uuids: Sequence[str]) -> Iterator[Structure]:
     places: dict[str, tuple[str, int, int]] = {}
-    for start in range(0, len(uuids), QUERY_CHUNK):
-        query = orm.QueryBuilder()
-        query.append(
-            orm.Data,
-            filters={'uuid': {'in': list(uuids[start : start + QUERY_CHUNK])}},
-            project=['uuid', 'repository_metadata', 'attributes.offset', 'attributes.nbytes'],
-        )
-        for uuid, metadata, offset, nbytes in query.iterall():
-            places[uuid] = (_object_key(metadata), offset, nbytes)
+    query = orm.QueryBuilder()
+    query.append(
+        orm.Data,
+        filters={'uuid': {'in': list(uuids)}},
+        project=['uuid', 'repository_metadata', 'attributes.offset', 'attributes.nbytes'],
+    )
+    for uuid, metadata, offset, nbytes in query.iterall():
+        places[uuid] = (_object_key(metadata), offset, nbytes)
     missing = [uuid for uuid in uuids if uuid not in places]
     if missing:
         raise ValueError(f'{len(missing)} nodes are not in the database, the first is {missing[0]}')
     batches: dict[str, list[str]] = defaultdict(list)
     for uuid, (key, _, _) in places.items():
         batches[key].append(uuid)
-    found: dict[str, Structure] = {}
+    records: dict[str, bytes] = {}
     repository = get_manager().get_profile_storage().get_repository()
     for key, members in batches.items():
         with repository.open(key) as handle:
             for uuid in sorted(members, key=lambda member: places[member][1]):
                 _, offset, nbytes = places[uuid]
                 handle.seek(offset)
-                found[uuid] = from_record(handle.read(nbytes))
-    return [found[uuid].copy() for uuid in uuids]
+                records[uuid] = handle.read(nbytes)
+    return (from_record(records[uuid]) for uuid in uuids)
 
 
 def _object_key(metadata: dict[str, Any]) -> str:

@@ -56,6 +56,16 @@ class Structure:
         """Chemical symbols present, alphabetical."""
         return sorted(set(self.atoms.get_chemical_symbols()))
 
+    @property
+    def group(self) -> str | None:
+        """What frames of one trajectory share: ``provenance["group"]``, or system, sampler and seed; None if unknown."""
+        facts = self.provenance
+        if facts.get('group') is not None:
+            return str(facts['group'])
+        if 'sampler' in facts and 'seed' in facts:
+            return f'{facts.get("system")} {facts["sampler"]} {facts["seed"]}'
+        return None
+
     def content_hash(self) -> str:
         """SHA-1 (40 hex digits) over species, positions, cell and pbc, lengths rounded to 1e-4 Å.
 
