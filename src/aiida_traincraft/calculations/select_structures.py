@@ -15,9 +15,8 @@ from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.selection import FunnelContext, apply_funnel
-from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.structure import ISOLATED_ATOM, Structure
 
-ISOLATED_ATOM = 'isolated_atom'
 FRAMES_PREFIX = 'frames__'
 
 

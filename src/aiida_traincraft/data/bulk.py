@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -42,7 +42,17 @@ class NewFrame:
     link_label: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class ReadyFrame:
+    """A frame node to be made, validated and serialised: what is left of it is written as it is."""
+
+    node_type: str
+    link_label: str
+    attributes: dict[str, Any]
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFrame:
     """A frame node that was made."""
 
@@ -50,7 +60,11 @@ class StoredFrame:
     fingerprint: str
 
 
-def create_frames(process: orm.CalculationNode, frames: Iterable[NewFrame]) -> list[StoredFrame]:
+def create_frames(
+    process: orm.CalculationNode,
+    frames: Iterable[NewFrame | ReadyFrame],
+    progress: Callable[[int], None] | None = None,
+) -> list[StoredFrame]:
     """Store frames as nodes created by a running process.
 
     Parameters
@@ -60,6 +74,8 @@ def create_frames(process: orm.CalculationNode, frames: Iterable[NewFrame]) -> l
         cached run would clone its outputs one by one.
     frames
         The frames, streamed: each chunk is validated, then stored whole or not at all.
+    progress
+        Told how many frames each chunk held.
 
     Returns
     -------
@@ -80,12 +96,38 @@ def create_frames(process: orm.CalculationNode, frames: Iterable[NewFrame]) -> l
     process.base.caching.is_valid_cache = False
     made = _outputs(process)
     stored: list[StoredFrame] = []
-    for chunk in _chunks(frames, NODES_PER_TRANSACTION):
+    for chunk in _chunks(prepare_frames(frames), NODES_PER_TRANSACTION):
         with _collector_paused():
             made |= _store_chunk(process, chunk, made)
         stored += [made[frame.link_label] for frame in chunk]
+        if progress is not None:
+            progress(len(chunk))
     _analyze()
     return stored
+
+
+def prepare_frames(frames: Iterable[NewFrame | ReadyFrame]) -> Iterator[ReadyFrame]:
+    """Validate and serialise frames; those that are ready pass.
+
+    Raises
+    ------
+    ValueError
+        If a frame is not fit to be stored as its class.
+    """
+    # A structure node and its label node share the frame and follow each other: its geometry is judged once.
+    last, geometry = None, {}
+    for frame in frames:
+        if isinstance(frame, ReadyFrame):
+            yield frame
+            continue
+        value = frame.structure
+        if value is not last:
+            last, geometry = value, geometry_attributes(value)
+        if frame.node_class is not LabelData:
+            # Only read below, so the copies of Structure.bare are not needed.
+            value = Structure(value.atoms, {}, value.provenance)
+        attributes = _cleaned(frame.node_class.frame_attributes(value, geometry))
+        yield ReadyFrame(frame.node_class.class_node_type, frame.link_label, attributes, to_record(value))
 
 
 def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str) -> None:
@@ -121,25 +163,16 @@ def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str)
 
 
 def _store_chunk(
-    process: orm.CalculationNode, chunk: list[NewFrame], made: dict[str, StoredFrame]
+    process: orm.CalculationNode, chunk: list[ReadyFrame], made: dict[str, StoredFrame]
 ) -> dict[str, StoredFrame]:
     backend = get_manager().get_profile_storage()
     user = orm.User.collection.get_default()
     common = {'user_id': user.pk, 'process_type': None, 'description': '', 'ctime': now(), 'mtime': now()}
     batch = io.BytesIO()
     rows: dict[str, dict[str, Any]] = {}
-    # A structure node and its label node share the frame, which the chunk keeps alive: its id names it.
-    geometries: dict[int, dict[str, Any]] = {}
     for frame in chunk:
         validate_link_label(frame.link_label)
-        value = frame.structure
-        if frame.node_class is not LabelData:
-            # Only read below, so the copies of Structure.bare are not needed.
-            value = Structure(value.atoms, {}, value.provenance)
-        if id(frame.structure) not in geometries:
-            geometries[id(frame.structure)] = geometry_attributes(frame.structure)
-        attributes = frame.node_class.frame_attributes(value, geometries[id(frame.structure)])
-        fingerprint = attributes['fingerprint']
+        fingerprint = frame.attributes['fingerprint']
         if (
             frame.link_label in rows
             or made.get(frame.link_label, StoredFrame('', fingerprint)).fingerprint != fingerprint
@@ -147,16 +180,14 @@ def _store_chunk(
             raise ValueError(f'process {process.pk} has an output {frame.link_label!r} already')
         if frame.link_label in made:
             continue
-        record = to_record(value)
-        node_type = frame.node_class.class_node_type
         rows[frame.link_label] = common | {
             'uuid': str(uuid4()),
             'label': fingerprint,
-            'node_type': node_type,
-            'attributes': _cleaned(attributes) | {'offset': batch.tell(), 'nbytes': len(record)},
-            'extras': {'_aiida_hash': make_hash(content_to_hash(node_type, fingerprint))},
+            'node_type': frame.node_type,
+            'attributes': frame.attributes | {'offset': batch.tell(), 'nbytes': len(frame.record)},
+            'extras': {'_aiida_hash': make_hash(content_to_hash(frame.node_type, fingerprint))},
         }
-        batch.write(record)
+        batch.write(frame.record)
     if not rows:
         return {}
     batch.seek(0)

@@ -44,7 +44,7 @@ def check_geometry(structure: Structure) -> None:
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise ValueError(f'{structure.formula}: positions or cell are not finite')
     if (atoms.numbers < 1).any() or (atoms.numbers > 118).any():
-        raise ValueError(f'{structure.formula}: atomic numbers must lie between 1 and 118')
+        raise ValueError('atomic numbers must lie between 1 and 118')
     periodic = atoms.cell.array[atoms.pbc]
     # The determinant of the Gram matrix is the squared length, area or volume that the vectors span.
     if len(periodic) and np.linalg.det(periodic @ periodic.T) < SMALLEST_SPAN**2:

@@ -6,20 +6,31 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
+from ase.data import chemical_symbols
+from ase.formula import Formula
 from ase.io.extxyz import read_xyz, write_xyz
 
 HASH_DECIMALS = 4
 EXTXYZ_PREFIX = 'REF_'
 PROVENANCE_KEY = 'tc_provenance'
 GEOMETRY_ARRAYS = ('numbers', 'positions')
+ISOLATED_ATOM = 'isolated_atom'
+"""System of a single atom in vacuum, whose energy is the E0 of its element."""
 
 Array = npt.NDArray[Any]
+
+
+@lru_cache
+def _hill_formula(numbers: tuple[int, ...], counts: tuple[int, ...]) -> str:
+    symbols = [chemical_symbols[number] for number in numbers]
+    return str(Formula.from_dict(dict(zip(symbols, counts, strict=True))).format('hill'))
 
 
 @dataclass
@@ -49,7 +60,8 @@ class Structure:
     @property
     def formula(self) -> str:
         """Chemical formula in Hill order."""
-        return str(self.atoms.get_chemical_formula('hill'))
+        numbers, counts = np.unique(self.atoms.numbers, return_counts=True)
+        return _hill_formula(tuple(numbers.tolist()), tuple(counts.tolist()))
 
     @property
     def elements(self) -> list[str]:
@@ -58,7 +70,7 @@ class Structure:
 
     @property
     def group(self) -> str | None:
-        """What frames of one trajectory share: ``provenance["group"]``, or system, sampler and seed; None if unknown."""
+        """What frames of one trajectory share: ``provenance["group"]``, or system, sampler and seed; None."""
         facts = self.provenance
         if facts.get('group') is not None:
             return str(facts['group'])
@@ -194,22 +206,23 @@ def read_frames(path: Path) -> list[Structure]:
 
 def write_extxyz(path: Path, structures: Iterable[Structure]) -> None:
     """Write extended XYZ: properties under ``REF_`` keys, per-atom arrays as columns, provenance as JSON."""
-    images = []
-    for structure in structures:
-        atoms = structure.atoms.copy()
-        atoms.calc = None
-        for key, value in structure.properties.items():
-            # ASE reads bare 'energy' and 'forces' into a calculator; prefixed keys stay as they are.
-            name, array = EXTXYZ_PREFIX + key, np.asarray(value)
-            if array.ndim and len(array) == len(atoms) and key in PER_ATOM_PROPERTIES:
-                atoms.set_array(name, array)
-            else:
-                atoms.info[name] = value
-        if structure.provenance:
-            atoms.info[PROVENANCE_KEY] = json.dumps(structure.provenance)
-        images.append(atoms)
     with path.open('w') as handle:
-        write_xyz(handle, images, write_results=False)
+        write_xyz(handle, (_to_extxyz(structure) for structure in structures), write_results=False)
+
+
+def _to_extxyz(structure: Structure) -> Atoms:
+    atoms = structure.atoms.copy()
+    atoms.calc = None
+    for key, value in structure.properties.items():
+        # ASE reads bare 'energy' and 'forces' into a calculator; prefixed keys stay as they are.
+        name, array = EXTXYZ_PREFIX + key, np.asarray(value)
+        if array.ndim and len(array) == len(atoms) and key in PER_ATOM_PROPERTIES:
+            atoms.set_array(name, array)
+        else:
+            atoms.info[name] = value
+    if structure.provenance:
+        atoms.info[PROVENANCE_KEY] = json.dumps(structure.provenance)
+    return atoms
 
 
 def read_extxyz(path: Path, index: slice = slice(None)) -> list[Structure]:

@@ -26,7 +26,6 @@ from aiida_traincraft.calculations.pace_linear import PaceLinearCalculation
 from aiida_traincraft.calculations.pace_train import PaceTrainCalculation
 from aiida_traincraft.calculations.pw_inputs import kpoints_mesh, structure_parameters
 from aiida_traincraft.calculations.pw_version import PwVersionCalculation
-from aiida_traincraft.calculations.select_structures import ISOLATED_ATOM
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
@@ -36,7 +35,7 @@ from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig
 from aiida_traincraft.science.config.mace import MaceTraining
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.config.training import PaceLinearTraining, PaceNonlinearTraining
-from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.structure import ISOLATED_ATOM, Structure
 from aiida_traincraft.workchains.base import ROLES, code_options
 from aiida_traincraft.workchains.builder import needed_roles
 from aiida_traincraft.workchains.pw_setup import (

@@ -1,0 +1,222 @@
+"""Judge labelled frames before anything is stored; what is accepted waits, serialised, in a temporary file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from aiida_traincraft.data.bulk import NewFrame, ReadyFrame, prepare_frames
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.science.extxyz import CONVENTIONS, FrameError, LabelKeys, Refusal, read_labelled
+from aiida_traincraft.science.near_duplicates import NearDuplicates
+from aiida_traincraft.science.plausibility import RULES, Consistency, check_frame
+from aiida_traincraft.science.structure import Structure
+
+DESCRIBED_AT_ONCE = 200
+REPORTED_REFUSALS = 1000
+
+KnownLabels = Mapping[str, tuple[str, str]]
+"""UUID and fingerprint of the stored label of a structure, by the structure's fingerprint."""
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user chose about an import."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Key in the file by property (energy, forces, stress, virial, dipole, polarizability, system, group)."""
+    system: str | None = None
+    """System of frames that name none."""
+    allow: Sequence[str] = ()
+    """Rules of plausibility that are not applied."""
+    skip_refused: bool = False
+    """Whether the good frames are stored although others are refused."""
+    near_dedup: float | None = None
+    """Tolerance within which a frame repeats an earlier one, if near duplicates are to be left out."""
+
+    def __post_init__(self) -> None:
+        for name, known in (*((key, CONVENTIONS) for key in self.keys), *((rule, RULES) for rule in self.allow)):
+            if name not in known:
+                raise ValueError(f'{name!r} is unknown here (known: {", ".join(known)})')
+        if self.near_dedup is not None and not self.near_dedup > 0:
+            raise ValueError('near_dedup: the tolerance must be greater than 0')
+
+    def content(self) -> dict[str, Any]:
+        """As the database holds it."""
+        return {
+            'keys': dict(self.keys),
+            'system': self.system,
+            'allow': sorted(self.allow),
+            'skip_refused': self.skip_refused,
+            'near_dedup': self.near_dedup,
+        }
+
+
+@dataclass
+class ImportReport:
+    """What the files hold and what becomes of it."""
+
+    frames: int = 0
+    accepted: int = 0
+    known: int = 0
+    """Frames whose label the database has already."""
+    repeated: int = 0
+    """Frames that occur, equal in geometry and label, earlier in the files."""
+    near: int = 0
+    """Near duplicates left out."""
+    keys: dict[str, int] = field(default_factory=dict)
+    """Frames that held each key."""
+    unused_keys: dict[str, int] = field(default_factory=dict)
+    """Known keys beside those, kept as they are."""
+    systems: Counter[str] = field(default_factory=Counter)
+    isolated_atoms: list[str] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What is wrong with a file as a whole."""
+
+    def content(self) -> dict[str, Any]:
+        """As the database and ``--report`` hold it."""
+        numbers = {key: getattr(self, key) for key in ('frames', 'accepted', 'known', 'repeated', 'near')}
+        return numbers | {
+            'keys': self.keys,
+            'unused_keys': self.unused_keys,
+            'systems': dict(self.systems),
+            'isolated_atoms': self.isolated_atoms,
+            'refused': dict(Counter(refusal.rule for refusal in self.refusals)),
+            'refusals': [str(refusal) for refusal in self.refusals[:REPORTED_REFUSALS]],
+            'problems': self.problems,
+        }
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open('rb') as handle:
+        return hashlib.file_digest(handle, 'sha256').hexdigest()
+
+
+def stage(
+    paths: Sequence[Path],
+    level: str,
+    options: ImportOptions,
+    known: KnownLabels,
+    spool: IO[bytes],
+    near: NearDuplicates | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ImportReport:
+    """Read and judge all frames; write those to be stored to a file.
+
+    Parameters
+    ----------
+    paths
+        Extended XYZ files; frames are numbered through all of them in this order.
+    level
+        Hash of the level of theory of the labels.
+    options
+        See :class:`ImportOptions`.
+    known
+        Labels of that level that are stored already.
+    spool
+        Gets what :func:`staged` reads.
+    near
+        Index in which near duplicates are looked up, with what shall count as known in it.
+    progress
+        Told how many bytes were read.
+    """
+    report, keys = ImportReport(), LabelKeys(dict(options.keys))
+    seen: dict[str, tuple[str, str]] = {}
+    frames = _judged(paths, level, options, keys, report, progress)
+    if near is not None:
+        frames = _without_near(frames, near, report)
+    for number, place, structure in frames:
+        try:
+            pair = list(prepare_frames(_pair(structure, number)))
+        except ValueError as error:
+            report.refusals.append(Refusal(*place, 'format', str(error)))
+            continue
+        geometry, label = pair[0].attributes['fingerprint'], pair[1].attributes['fingerprint']
+        uuid, twin = known.get(geometry, ('', ''))
+        before, where = seen.get(geometry, ('', ''))
+        if (twin and twin != label) or (before and before != label):
+            earlier = f'label {uuid} of the same level of theory' if twin else where
+            reason = f'the same structure as {earlier}, but with another energy, forces or stress'
+            report.refusals.append(Refusal(*place, 'contradiction', reason))
+        elif before:
+            report.repeated += 1
+        else:
+            seen[geometry] = (label, f'{place[0]}, frame {place[1]}')
+            report.known += bool(twin)
+            report.accepted += not twin
+            report.systems[structure.provenance.get('system') or ''] += 1
+            pickle.dump((uuid, twin) if twin else pair, spool)
+    report.keys, report.unused_keys = dict(keys.counts), dict(keys.beside)
+    return report
+
+
+def staged(spool: IO[bytes]) -> Iterator[list[ReadyFrame] | tuple[str, str]]:
+    """What :func:`stage` wrote: a structure and its label, or UUID and fingerprint of a label that is there already."""
+    while True:
+        try:
+            yield pickle.load(spool)
+        except EOFError:
+            return
+
+
+def _judged(
+    paths: Sequence[Path],
+    level: str,
+    options: ImportOptions,
+    keys: LabelKeys,
+    report: ImportReport,
+    progress: Callable[[int], None] | None,
+) -> Iterator[tuple[int, tuple[str, int], Structure]]:
+    """Number, place and structure of each plausible frame."""
+    for path in paths:
+        consistency = Consistency()
+        for number, found in enumerate(read_labelled(path, keys, progress)):
+            place, report.frames = (path.name, number), report.frames + 1
+            if isinstance(found, Refusal):
+                report.refusals.append(found)
+                continue
+            try:
+                check_frame(found, options.allow)
+            except FrameError as error:
+                report.refusals.append(Refusal(*place, error.rule, str(error)))
+                continue
+            consistency.add(found)
+            found.provenance |= {'level_of_theory': level, 'source': f'{path.name}@{number}'}
+            if found.provenance.get('system') is None and options.system is not None:
+                found.provenance['system'] = options.system
+            yield report.frames - 1, place, found
+        if 'units' not in options.allow:
+            report.problems += [f'{path.name}: {text}' for text in consistency.verdicts()]
+
+
+def _without_near(
+    frames: Iterator[tuple[int, tuple[str, int], Structure]], near: NearDuplicates, report: ImportReport
+) -> Iterator[tuple[int, tuple[str, int], Structure]]:
+    while batch := list(islice(frames, DESCRIBED_AT_ONCE)):
+        names = [f'{file}, frame {frame}' for _, (file, frame), _ in batch]
+        for item, found in zip(batch, near.add_many(names, [item[2] for item in batch]), strict=True):
+            if found is None:
+                yield item
+            else:
+                report.near += 1
+
+
+def _pair(structure: Structure, number: int) -> Iterable[NewFrame]:
+    yield NewFrame(TrainingStructureData, structure, f'structures__{number:06d}')
+    yield NewFrame(LabelData, structure, f'labels__{number:06d}')
+
+
+def write_report(path: Path, report: ImportReport) -> None:
+    """Write a report as JSON, with every refusal."""
+    content = report.content() | {'refusals': [str(refusal) for refusal in report.refusals]}
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n')

@@ -1,0 +1,286 @@
+"""Labelled extended XYZ as other programs write it: frame by frame, by whichever keys they use, with frame numbers.
+
+Frames count from 0, as in ASE's ``FILE@17``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from ase import Atoms
+from ase.io.extxyz import read_xyz
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from aiida_traincraft.science.structure import ISOLATED_ATOM, PROVENANCE_KEY, Structure
+
+LONGEST_LINE = 1_000_000
+MOST_ATOMS = 1_000_000
+STRESS_ASYMMETRY = 1e-3
+PER_ATOM_RESULTS = ('forces', 'stresses', 'charges', 'magmoms', 'energies')
+PROPERTIES = re.compile(r'Properties=["\']?([^\s"\']+)')
+PLAIN_COLUMNS = 4
+
+CONVENTIONS: dict[str, tuple[str, ...]] = {
+    # MACE and this project; GAP; pacemaker's table; ASE, DP-GEN (dpdata) and NEP.
+    'energy': ('REF_energy', 'dft_energy', 'energy', 'free_energy', 'energy_corrected'),
+    'forces': ('REF_forces', 'dft_forces', 'dft_force', 'forces', 'force'),
+    'stress': ('REF_stress', 'dft_stress', 'stress'),
+    'virial': ('REF_virials', 'REF_virial', 'dft_virial', 'virial', 'virials'),
+    'dipole': ('REF_dipole', 'dft_dipole', 'dipole'),
+    'polarizability': ('REF_polarizability', 'polarizability'),
+    'system': ('config_type',),
+    'group': ('group',),
+}
+"""Keys under which a file may hold each property, the first found wins; virial (eV) is minus stress times volume."""
+
+ISOLATED_ATOM_NAMES = ('IsolatedAtom', 'isolated_atom', 'isolated')
+
+
+class FrameError(ValueError):
+    """What is wrong with a frame, and which rule says so."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        super().__init__(reason)
+        self.rule = rule
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A frame that is not taken."""
+
+    file: str
+    frame: int
+    rule: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f'{self.file}, frame {self.frame}: {self.reason}'
+
+
+@dataclass
+class LabelKeys:
+    """Which key of a file holds which property: given by the user, or found in the first frame that has one.
+
+    Attributes
+    ----------
+    chosen
+        Key by property; what is not there yet is found among ``CONVENTIONS``.
+    counts
+        Frames that held each key.
+    beside
+        Known keys that were present beside the chosen one and are kept as they are, with the number of frames.
+    """
+
+    chosen: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    beside: Counter[str] = field(default_factory=Counter)
+
+    def take(self, name: str, store: dict[str, Any]) -> Any:
+        """Take the value of a property out of a frame's values; None if the frame has none.
+
+        Raises
+        ------
+        FrameError
+            If the frame has the property under another key than the frames before it.
+        """
+        present = [key for key in CONVENTIONS[name] if key in store]
+        if name not in self.chosen and present:
+            self.chosen[name] = present[0]
+        key = self.chosen.get(name)
+        if key is not None and key in store:
+            self.counts[key] += 1
+            self.beside.update(other for other in present if other != key)
+            return store.pop(key)
+        if present and name in ('energy', 'forces'):
+            raise FrameError(
+                'keys', f'{name} under {present[0]!r}, but before under {key!r}: choose with --key {name}=KEY'
+            )
+        return None
+
+
+def read_labelled(
+    path: Path, keys: LabelKeys, progress: Callable[[int], None] | None = None
+) -> Iterator[Structure | Refusal]:
+    """Read a file frame by frame.
+
+    Parameters
+    ----------
+    path
+        Extended XYZ file.
+    keys
+        Keys to use; filled in while reading.
+    progress
+        Told how many bytes each frame took.
+
+    Yields
+    ------
+    Structure or Refusal
+        In the order of the file. Energy in eV, forces in eV/Å, stress in eV/Å³ with ASE's sign and order, as far as the
+        file keeps to these units. What is under other keys stays: per-atom columns as arrays, the rest in
+        ``provenance["info"]``. After damage that hides where the next frame begins, one refusal ends the file.
+    """
+    with path.open('rb') as handle:
+        number = 0
+        while True:
+            begin = handle.tell()
+            try:
+                text, n_atoms = _frame_text(handle)
+            except FrameError as error:
+                yield Refusal(path.name, number, error.rule, f'{error}; nothing behind it can be read')
+                return
+            if not text:
+                if number == 0:
+                    yield Refusal(path.name, 0, 'format', 'the file holds no frame')
+                return
+            try:
+                yield _structure(_parse(text, n_atoms), keys)
+            except FrameError as error:
+                yield Refusal(path.name, number, error.rule, str(error))
+            number += 1
+            if progress is not None:
+                progress(handle.tell() - begin)
+
+
+def _frame_text(handle: BinaryIO) -> tuple[str, int]:
+    """Text of the next frame and its number of atoms; empty at the end of the file."""
+    first = handle.readline(LONGEST_LINE)
+    # Some programs end a file, or a frame, with empty lines.
+    while first and not first.strip():
+        first = handle.readline(LONGEST_LINE)
+    if not first:
+        return '', 0
+    word = first.strip()
+    if not word.isdigit() or len(word) > 15:
+        raise FrameError('format', f'expected the number of atoms, found {_excerpt(word)}')
+    n_atoms = int(word)
+    if n_atoms > MOST_ATOMS:
+        raise FrameError('format', f'claims {n_atoms} atoms, more than the {MOST_ATOMS} that are read')
+    lines = [first]
+    for _ in range(n_atoms + 1):
+        line = handle.readline(LONGEST_LINE)
+        if len(line) == LONGEST_LINE:
+            raise FrameError('format', f'has a line of more than {LONGEST_LINE} characters')
+        lines.append(line)
+        if not line:
+            raise FrameError('format', f'is truncated: {max(len(lines) - 3, 0)} of {n_atoms} atoms are there')
+    try:
+        return b''.join(lines).decode(), n_atoms
+    except UnicodeDecodeError:
+        raise FrameError('format', 'is no text') from None
+
+
+def _parse(text: str, n_atoms: int) -> Atoms:
+    if n_atoms == 0:
+        raise FrameError('format', 'has no atoms')
+    _, comment, rows = text.split('\n', 2)
+    found = PROPERTIES.search(comment)
+    names = found.group(1).split(':') if found else []
+    # ASE drops what stands behind the last column that it expects.
+    columns = sum(int(count) for count in names[2::3] if count.isdigit()) if found else PLAIN_COLUMNS
+    if len(rows.split()) != n_atoms * columns:
+        raise FrameError('format', f'has {len(rows.split())} values in {n_atoms} rows, {columns} a row are announced')
+    try:
+        (atoms,) = read_xyz(StringIO(text), index=slice(0, 1))
+    # ASE's reader fails in many ways on damaged lines, some of them by accident.
+    except Exception as error:
+        raise FrameError('format', f'cannot be read: {_excerpt(str(error) or type(error).__name__)}') from None
+    return atoms
+
+
+def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
+    results = dict(atoms.calc.results) if atoms.calc is not None else {}
+    atoms.calc = None
+    atoms.set_constraint()
+    store: dict[str, Any] = {**atoms.info, **results}
+    columns = {key: value for key, value in atoms.arrays.items() if key not in ('numbers', 'positions')}
+    provenance = _provenance(store.pop(PROVENANCE_KEY, None))
+    values = {name: keys.take(name, store) for name in CONVENTIONS if name != 'forces'}
+    per_atom = columns | {key: results[key] for key in PER_ATOM_RESULTS if key in results}
+    values['forces'] = keys.take('forces', per_atom)
+    for key in columns.keys() - per_atom.keys():
+        del atoms.arrays[key]
+    for key in per_atom.keys() - columns.keys():
+        atoms.arrays[key] = np.asarray(per_atom[key])
+    missing = [name for name in ('energy', 'forces') if values[name] is None]
+    if missing:
+        known = ', '.join(CONVENTIONS[missing[0]])
+        raise FrameError('keys', f'has no {" and no ".join(missing)} (looked for {known}; --key {missing[0]}=KEY)')
+    properties = {
+        'energy': _numbers('energy', values['energy'], ()).item(),
+        'forces': _numbers('forces', values['forces'], (len(atoms), 3)),
+    }
+    if (stress := _stress(values['stress'], values['virial'], atoms)) is not None:
+        properties['stress'] = stress
+    for name, shape in (('dipole', (3,)), ('polarizability', (3, 3))):
+        if values[name] is not None:
+            properties[name] = _numbers(name, values[name], shape)
+    for name in ('system', 'group'):
+        if values[name] is not None:
+            provenance[name] = str(values[name])
+    if provenance.get('system') in ISOLATED_ATOM_NAMES and len(atoms) == 1:
+        # Programs with periodic boundaries put the atom in a box.
+        provenance['system'] = ISOLATED_ATOM
+        atoms.pbc = False
+    info = {key: _plain(value) for key, value in store.items() if key not in PER_ATOM_RESULTS}
+    atoms.info = {}
+    return Structure(atoms, properties, provenance | ({'info': info} if info else {}))
+
+
+def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """Value as float64 in its shape; nine numbers in a row are a matrix."""
+    try:
+        array = np.asarray(value, float)
+    except (TypeError, ValueError):
+        raise FrameError('format', f'{name} is {_excerpt(str(value))}, which is no number') from None
+    if array.size == np.prod(shape) and (array.ndim == 1 or shape == ()):
+        array = array.reshape(shape)
+    if array.shape != shape:
+        raise FrameError('format', f'{name} has shape {array.shape}, expected {shape}')
+    return array
+
+
+def _stress(stress: Any, virial: Any, atoms: Atoms) -> np.ndarray[Any, Any] | None:
+    """Stress (6,) of either; None where there is neither, or where a molecule has a virial without a volume."""
+    if stress is not None and np.size(stress) == 6:
+        return _numbers('stress', stress, (6,))
+    name, value = ('stress', stress) if stress is not None else ('virial', virial)
+    if value is None or (stress is None and not atoms.pbc.all()):
+        return None
+    matrix = _numbers(name, value, (3, 3))
+    if not np.allclose(matrix, matrix.T, rtol=STRESS_ASYMMETRY, atol=STRESS_ASYMMETRY * np.abs(matrix).max()):
+        raise FrameError('format', f'{name} is not symmetric')
+    if stress is None:
+        if not atoms.cell.volume > 0:
+            raise FrameError('format', 'has a virial but no volume')
+        matrix = -matrix / atoms.cell.volume
+    return np.asarray(full_3x3_to_voigt_6_stress(matrix), float)
+
+
+def _provenance(raw: Any) -> dict[str, Any]:
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except ValueError:
+            raise FrameError('format', f'{PROVENANCE_KEY} is no JSON') from None
+    return dict(raw) if isinstance(raw, Mapping) else {}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it; numbers that are not finite as text."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    text = json.dumps(value, default=str)
+    return value if 'NaN' not in text and 'Infinity' not in text else text
+
+
+def _excerpt(value: bytes | str) -> str:
+    text = repr(value[:60]).removeprefix('b')
+    return text if len(value) <= 60 and len(text) <= 80 else f'{text[:80]}...'

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from aiida_traincraft.science.extxyz import LabelKeys, Refusal, read_labelled
+from aiida_traincraft.science.structure import ISOLATED_ATOM, Structure, write_extxyz
+
+STRESS = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
+MATRIX = STRESS[[0, 5, 4, 5, 1, 3, 4, 3, 2]].reshape(3, 3)
+
+
+def frame() -> tuple[Atoms, np.ndarray]:
+    atoms = bulk('Cu', cubic=True)
+    atoms.rattle(0.1, seed=1)
+    forces = np.random.default_rng(2).normal(size=(4, 3))
+    return atoms, forces - forces.mean(axis=0)
+
+
+def read(path, **keys) -> tuple[list[Structure | Refusal], LabelKeys]:
+    used = LabelKeys(keys)
+    return list(read_labelled(path, used)), used
+
+
+@pytest.mark.parametrize(
+    ('energy', 'forces', 'stress'),
+    [
+        ('REF_energy', 'REF_forces', 'REF_stress'),
+        ('REF_energy', 'REF_forces', 'REF_virials'),
+        ('energy', 'force', 'virial'),
+        ('dft_energy', 'dft_force', 'dft_virial'),
+        ('energy_corrected', 'forces', 'virials'),
+    ],
+    ids=['mace', 'mace-virials', 'dp-gen', 'gap', 'pacemaker'],
+)
+def test_known_conventions_are_found(tmp_path, energy, forces, stress):
+    atoms, values = frame()
+    atoms.info |= {energy: -1.5, 'config_type': 'rattled', 'temperature': 300.0}
+    atoms.info[stress] = STRESS if 'stress' in stress else (-MATRIX * atoms.cell.volume).ravel()
+    atoms.arrays[forces] = values
+    path = tmp_path / 'data.extxyz'
+    write(path, [atoms] * 2, format='extxyz', write_results=False)
+    (one, two), keys = read(path)
+    assert one.properties['energy'] == two.properties['energy'] == -1.5
+    assert np.allclose(one.properties['forces'], values, atol=1e-7)
+    assert np.allclose(one.properties['stress'], STRESS, atol=1e-7)
+    assert one.provenance == {'system': 'rattled', 'info': {'temperature': 300.0}}
+    assert keys.counts == {energy: 2, forces: 2, stress: 2, 'config_type': 2}
+    assert set(one.atoms.arrays) == {'numbers', 'positions'}
+
+
+def test_results_that_ase_wrote(tmp_path):
+    atoms, values = frame()
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-1.5, free_energy=-1.6, forces=values, stress=STRESS, magmoms=np.full(4, 0.5), dipole=np.ones(3)
+    )
+    path = tmp_path / 'ase.extxyz'
+    write(path, atoms)
+    (found,), keys = read(path)
+    assert found.properties['energy'] == -1.5
+    assert found.properties['dipole'].tolist() == [1, 1, 1]
+    assert np.allclose(found.properties['stress'], STRESS)
+    assert found.atoms.arrays['magmoms'].tolist() == [0.5] * 4
+    assert found.provenance['info'] == {'free_energy': -1.6}
+    assert keys.beside == {'free_energy': 1}
+
+
+def test_own_files_come_back_whole(tmp_path, copper_frames):
+    path = tmp_path / 'own.extxyz'
+    write_extxyz(path, copper_frames[:3])
+    found, _ = read(path)
+    for back, frame in zip(found, copper_frames[:3], strict=True):
+        assert back.content_hash() == frame.content_hash()
+        assert back.provenance == frame.provenance
+        assert np.allclose(back.properties['stress'], frame.properties['stress'])
+
+
+def test_chosen_keys_and_kept_columns(tmp_path):
+    atoms, values = frame()
+    atoms.info |= {'energy_pbe': -2.0, 'run': 'a7'}
+    atoms.arrays |= {'f_pbe': values, 'tags_of_mine': np.arange(4)}
+    path = tmp_path / 'own.extxyz'
+    write(path, atoms, format='extxyz', write_results=False)
+    (refused,), _ = read(path)
+    assert 'no energy and no forces' in str(refused)
+    (found,), _ = read(path, energy='energy_pbe', forces='f_pbe', group='run')
+    assert (found.properties['energy'], found.group) == (-2.0, 'a7')
+    assert found.atoms.arrays['tags_of_mine'].tolist() == [0, 1, 2, 3]
+
+
+def test_keys_may_not_change_within_a_file(tmp_path):
+    atoms, values = frame()
+    first, second = atoms.copy(), atoms.copy()
+    first.info['REF_energy'], first.arrays['REF_forces'] = -1.0, values
+    second.info['energy'], second.arrays['forces'] = -1.0, values
+    path = tmp_path / 'mixed.extxyz'
+    write(path, [first, second], format='extxyz', write_results=False)
+    (_, refused), _ = read(path)
+    assert refused.frame == 1
+    assert "energy under 'energy', but before under 'REF_energy'" in refused.reason
+
+
+def test_isolated_atom_in_a_box(tmp_path):
+    atoms = Atoms('Cu', cell=[20, 20, 20], pbc=True, info={'config_type': 'IsolatedAtom', 'REF_energy': -0.5})
+    atoms.arrays['REF_forces'] = np.zeros((1, 3))
+    path = tmp_path / 'atom.extxyz'
+    write(path, atoms, format='extxyz', write_results=False)
+    (found,), _ = read(path)
+    assert found.provenance['system'] == ISOLATED_ATOM
+    assert not found.atoms.pbc.any()
+
+
+def test_damage_names_file_and_frame(tmp_path):
+    atoms, values = frame()
+    atoms.info['energy'], atoms.arrays['forces'] = -1.0, values
+    path = tmp_path / 'cut.extxyz'
+    write(path, [atoms] * 3, format='extxyz', write_results=False)
+    path.write_text('\n'.join(path.read_text().splitlines()[:-2]) + '\n')
+    *good, refused = read(path)[0]
+    assert len(good) == 2
+    assert str(refused) == 'cut.extxyz, frame 2: is truncated: 2 of 4 atoms are there; nothing behind it can be read'
+    path.write_bytes(bytes(range(256)) * 4)
+    (refused,) = read(path)[0]
+    assert (refused.frame, refused.rule) == (0, 'format')
