@@ -22,8 +22,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return '\n'.join(f'| {" | ".join(str(cell) for cell in line)} |' for line in lines)
 
 
-def write(name: str, title: str, command: str, parts: Sequence[str], packages: Sequence[str]) -> Path:
-    """Write ``results/<name>.md`` and print it.
+def write(
+    name: str, title: str, command: str, parts: Sequence[str], packages: Sequence[str], folder: Path = RESULTS
+) -> Path:
+    """Write ``<folder>/<name>.md`` and print it.
 
     Parameters
     ----------
@@ -41,8 +43,8 @@ def write(name: str, title: str, command: str, parts: Sequence[str], packages: S
         except PackageNotFoundError:
             continue
     text = '\n\n'.join([f'# {title}', f'`{command}`', *parts, f'Versions: {", ".join(found)}.']) + '\n'
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f'{name}.md'
+    folder.mkdir(exist_ok=True)
+    path = folder / f'{name}.md'
     path.write_text(text)
     print(f'\n{text}\nwritten to {path}', flush=True)
     return path

@@ -222,9 +222,9 @@ def test_levels_of_theory(tmp_path):
 
 
 def test_options_name_what_is_unknown():
-    with pytest.raises(ValueError, match="'force' is unknown here .*forces"):
+    with pytest.raises(ValueError, match=r"'force' is unknown here .*forces"):
         ImportOptions(keys={'force': 'f'})
-    with pytest.raises(ValueError, match="'distance' is unknown here .*short_distance"):
+    with pytest.raises(ValueError, match=r"'distance' is unknown here .*short_distance"):
         ImportOptions(allow=['distance'])
 
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 from aiida_traincraft.data.bulk import NewFrame, ReadyFrame, prepare_frames
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.science.extxyz import CONVENTIONS, FrameError, LabelKeys, Refusal, read_labelled
+from aiida_traincraft.science.extxyz import CONVENTIONS, LabelKeys, Refusal, read_labelled
 from aiida_traincraft.science.near_duplicates import NearDuplicates
 from aiida_traincraft.science.plausibility import RULES, Consistency, check_frame
 from aiida_traincraft.science.structure import Structure
@@ -187,8 +187,8 @@ def _judged(
                 continue
             try:
                 check_frame(found, options.allow)
-            except FrameError as error:
-                report.refusals.append(Refusal(*place, error.rule, str(error)))
+            except ValueError as error:
+                report.refusals.append(Refusal(*place, getattr(error, 'rule', 'format'), str(error)))
                 continue
             consistency.add(found)
             found.provenance |= {'level_of_theory': level, 'source': f'{path.name}@{number}'}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from ase.data import covalent_radii
 from ase.geometry import find_mic
 from ase.units import Bohr, GPa, Hartree, Rydberg, kcal, mol
 
+from aiida_traincraft.science.distances import minimum_distance
 from aiida_traincraft.science.extxyz import FrameError
 from aiida_traincraft.science.structure import Structure
 
@@ -33,6 +35,7 @@ LARGEST_FORCE = 300.0
 LARGEST_STRESS = 5.0
 SHORTEST_DISTANCE = 0.3
 SMALLEST_VOLUME = 2.0
+MANY_ATOMS = 200
 
 LARGEST_STEP = 0.3
 LARGEST_STRAIN = 0.05
@@ -113,7 +116,9 @@ def _shortest(structure: Structure) -> float:
     n_atoms = len(atoms)
     if n_atoms < 2:
         return float('inf')
-    first, second = np.triu_indices(n_atoms, 1)
+    if n_atoms > MANY_ATOMS:
+        return minimum_distance(atoms)
+    first, second = _pairs(n_atoms)
     delta = atoms.positions[first] - atoms.positions[second]
     if atoms.pbc.any():
         cell = atoms.cell.complete().array
@@ -122,6 +127,13 @@ def _shortest(structure: Structure) -> float:
     radii = covalent_radii[atoms.numbers]
     ratio = np.einsum('ij,ij->i', delta, delta) / (radii[first] + radii[second]) ** 2
     return float(np.sqrt(ratio.min()))
+
+
+@lru_cache(maxsize=MANY_ATOMS)
+def _pairs(n_atoms: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Both indices of every pair of atoms."""
+    first, second = np.triu_indices(n_atoms, 1)
+    return first, second
 
 
 @dataclass

@@ -27,10 +27,11 @@ ISOLATED_ATOM = 'isolated_atom'
 Array = npt.NDArray[Any]
 
 
-@lru_cache
-def _hill_formula(numbers: tuple[int, ...], counts: tuple[int, ...]) -> str:
-    symbols = [chemical_symbols[number] for number in numbers]
-    return str(Formula.from_dict(dict(zip(symbols, counts, strict=True))).format('hill'))
+@lru_cache(maxsize=1024)
+def _hill_formula(counts: tuple[int, ...]) -> str:
+    """Formula of so many atoms of each atomic number."""
+    found = {chemical_symbols[number]: count for number, count in enumerate(counts) if count}
+    return str(Formula.from_dict(found).format('hill'))
 
 
 @dataclass
@@ -60,8 +61,7 @@ class Structure:
     @property
     def formula(self) -> str:
         """Chemical formula in Hill order."""
-        numbers, counts = np.unique(self.atoms.numbers, return_counts=True)
-        return _hill_formula(tuple(numbers.tolist()), tuple(counts.tolist()))
+        return _hill_formula(tuple(np.bincount(self.atoms.numbers).tolist()))
 
     @property
     def elements(self) -> list[str]:
