@@ -1,9 +1,9 @@
 """Import of many labelled structures, against one HDF5 file with a group per frame and against the calcfunction route.
 
 All in one run, on the same extended XYZ file: the HDF5 file is written before and after each import, and frames are
-stored one by one (a ``StructureData`` and an ``ArrayData`` each, as outputs of a calcfunction) in the same profile. Each
-part is a process of its own, so that its memory is its own. Positions are jittered lattices, labels random numbers:
-neither side looks at what they mean. PostgreSQL runs if Debian's package is there.
+stored one by one (a ``StructureData`` and an ``ArrayData`` each, as outputs of a calcfunction) in the same profile.
+Each part is a process of its own, so that its memory is its own. Positions are jittered lattices, labels random
+numbers: neither side looks at what they mean. PostgreSQL runs if Debian's package is there.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def main() -> None:
         "group per frame with the same arrays as datasets and a label node's scalars as attributes, timed without and "
         f'with reading the frames. One by one: {options.slow_frames} frames as outputs of a calcfunction. Wall time, '
         f'median (smallest-largest) of {options.repeat} rounds, HDF5 as mean of before and after. Queries over all '
-        'labels: formula, energy window, largest force, counted and the first 100 fetched. Goals: import / HDF5 at most '
-        '2, one by one / import at least 100, memory under 500 MB, queries under 2 s.',
+        'labels: formula, energy window, largest force, counted and the first 100 fetched. Goals: import / HDF5 at '
+        'most 2, one by one / import at least 100, memory under 500 MB, queries under 2 s.',
         record.table(head, rows),
     ]
     packages = ('aiida-core', 'disk-objectstore', 'SQLAlchemy', 'psycopg', 'h5py', 'numpy', 'ase', 'aiida-traincraft')
@@ -83,7 +83,7 @@ def measure(database: str, options: argparse.Namespace, folder: Path) -> list[ob
         with postgresql.server() if 'psql' in database else nullcontext(0) as port:
             environment = {**os.environ, 'AIIDA_PATH': str(home), 'BENCH_DATABASE': database, 'BENCH_PORT': str(port)}
 
-            def part(name: str, environment: dict[str, str] = environment) -> dict[str, float]:
+            def part(name: str, environment: dict[str, str] = environment, number: int = number) -> dict[str, float]:
                 command = [sys.executable, '-W', 'ignore', __file__, '--part', name, '--file', str(options.file)]
                 command += ['--frames', str(options.frames), '--slow-frames', str(options.slow_frames)]
                 done = subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True)

@@ -86,7 +86,7 @@ def test_chosen_keys_and_kept_columns(tmp_path):
     path = tmp_path / 'own.extxyz'
     write(path, atoms, format='extxyz', write_results=False)
     (refused,), _ = read(path)
-    assert 'no energy and no forces' in str(refused)
+    assert 'has no energy (looked for REF_energy' in str(refused)
     (found,), _ = read(path, energy='energy_pbe', forces='f_pbe', group='run')
     assert (found.properties['energy'], found.group) == (-2.0, 'a7')
     assert found.atoms.arrays['tags_of_mine'].tolist() == [0, 1, 2, 3]

@@ -41,7 +41,7 @@ class EvaluateCalculation(WorkerCalculation):
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write dataset and potential."""
-        write_frames(folder / DATASET_FILE, self.inputs.dataset.get_structures(self.inputs.split.value))
+        write_frames(folder / DATASET_FILE, self.inputs.dataset.iterate(self.inputs.split.value))
         potential = self.inputs.potential
         potential.write_files(folder)
         return {'potential': potential.job_table(_head(self.inputs))}

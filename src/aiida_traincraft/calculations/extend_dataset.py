@@ -6,12 +6,12 @@ from aiida import orm
 from aiida.engine import calcfunction
 from aiida.engine.processes import Process
 
-from aiida_traincraft.calculations.select_structures import ISOLATED_ATOM
 from aiida_traincraft.data.bulk import link_inputs
-from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
+from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies, label_attributes
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.reading import read_structures
+from aiida_traincraft.data.reading import iterate_structures
+from aiida_traincraft.science.structure import ISOLATED_ATOM
 
 
 @calcfunction
@@ -27,17 +27,17 @@ def extend_dataset(labels: ManifestData, split: orm.Str, previous: DatasetData |
     previous
         Dataset to extend.
     """
-    link_inputs(Process.current().node, labels.uuids, 'members')
-    rows = previous.rows if previous else []
-    levels = previous.levels_of_theory if previous else []
-    e0 = previous.e0 if previous else {}
-    structures = read_structures(labels.uuids)
-    atoms = [structure for structure in structures if structure.provenance.get('system') == ISOLATED_ATOM]
-    for uuid, fingerprint, structure in zip(labels.uuids, labels.fingerprints, structures, strict=True):
-        isolated = structure.provenance.get('system') == ISOLATED_ATOM
-        rows.append(DatasetRow(uuid, fingerprint, structure.content_hash(), split='e0' if isolated else split.value))
-    new_levels = [structure.provenance['level_of_theory'] for structure in structures]
-    return DatasetData(rows, [*levels, *new_levels], e0 | isolated_atom_energies(atoms))
+    # Read once: beside a query, AiiDA reads it anew from the database each time.
+    name = split.value
+    uuids = labels.uuids
+    link_inputs(Process.current().node, uuids, 'members')
+    rows, levels = [], set()
+    facts = label_attributes(uuids, 'structure', 'system', 'level_of_theory')
+    for uuid, fingerprint, (structure, system, level) in zip(uuids, labels.fingerprints, facts, strict=True):
+        rows.append(DatasetRow(uuid, fingerprint, structure, 'e0' if system == ISOLATED_ATOM else name))
+        levels.add(level)
+    atoms = iterate_structures([row.label for row in rows if row.split == 'e0'])
+    return DatasetData(rows, levels, isolated_atom_energies(atoms), parent=previous)
 
 
 @calcfunction

@@ -32,7 +32,7 @@ class PaceActivesetCalculation(WorkerCalculation):
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write training set and potential."""
-        write_frames(folder / 'dataset.frames', self.inputs.dataset.get_structures('train'))
+        write_frames(folder / 'dataset.frames', self.inputs.dataset.iterate('train'))
         potential = self.inputs.potential
         (folder / YAML).write_bytes(potential.base.repository.get_object_content(YAML, mode='rb'))
         return {'e0': potential.e0}

@@ -26,5 +26,5 @@ class PaceLinearCalculation(WorkerCalculation):
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write the training set."""
-        write_frames(folder / 'dataset.frames', self.inputs.dataset.get_structures('train'))
+        write_frames(folder / 'dataset.frames', self.inputs.dataset.iterate('train'))
         return {'e0': self.inputs.dataset.e0}

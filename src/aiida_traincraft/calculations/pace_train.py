@@ -39,9 +39,9 @@ class PaceTrainCalculation(WorkerCalculation):
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write training set, test set and start."""
-        write_extxyz(folder / 'dataset.extxyz', self.inputs.dataset.get_structures('train'))
+        write_extxyz(folder / 'dataset.extxyz', self.inputs.dataset.iterate('train'))
         if 'test_set' in self.inputs:
-            write_extxyz(folder / 'test.extxyz', self.inputs.test_set.get_structures('test'))
+            write_extxyz(folder / 'test.extxyz', self.inputs.test_set.iterate('test'))
         if 'initial' in self.inputs:
             content = self.inputs.initial.base.repository.get_object_content(YAML, mode='rb')
             (folder / 'initial.yaml').write_bytes(content)

@@ -102,7 +102,7 @@ def _show(done: Imported, dry_run: bool) -> None:
         click.echo(f'... and {len(report.refusals) - MOST_SHOWN} more (--report FILE lists all)', err=True)
     if report.refusals:
         rules = {refusal.rule for refusal in report.refusals}
-        click.echo(f'{len(report.refusals)} frames are refused by: {", ".join(sorted(rules))}', err=True)
+        click.echo(f'frames refused: {len(report.refusals)}, by {", ".join(sorted(rules))}', err=True)
     numbers = f'{report.accepted} new, {report.known} stored before, {report.repeated} repeated'
     if report.near:
         numbers += f', {report.near} near duplicates left out'

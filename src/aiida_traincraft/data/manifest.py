@@ -28,8 +28,12 @@ class JsonFileData(orm.Data):
 
     def _read_rows(self) -> list[Any]:
         if '_rows_value' not in self.__dict__:
-            self.__dict__['_rows_value'] = json.loads(self.base.repository.get_object_content(MANIFEST_FILE))
+            self.__dict__['_rows_value'] = self._load_rows()
         rows: list[Any] = self.__dict__['_rows_value']
+        return rows
+
+    def _load_rows(self) -> list[Any]:
+        rows: list[Any] = json.loads(self.base.repository.get_object_content(MANIFEST_FILE))
         return rows
 
     @property

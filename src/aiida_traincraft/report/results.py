@@ -60,7 +60,7 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
             made['student'].write_files(partial / STUDENT_FOLDER)
         for port, split, target in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
             if port in made:
-                write_extxyz(partial / target, made[port].get_structures(split))
+                write_extxyz(partial / target, made[port].iterate(split))
         config = _without_none(_with_model_files(campaign))
         (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
         (partial / 'summary.json').write_text(json.dumps(summary, indent=2))

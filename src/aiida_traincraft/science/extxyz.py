@@ -99,7 +99,7 @@ class LabelKeys:
             self.counts[key] += 1
             self.beside.update(other for other in present if other != key)
             return store.pop(key)
-        if present and name in ('energy', 'forces'):
+        if present and key is not None and self.counts[key] and name in ('energy', 'forces'):
             raise FrameError(
                 'keys', f'{name} under {present[0]!r}, but before under {key!r}: choose with --key {name}=KEY'
             )
@@ -209,10 +209,10 @@ def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
         del atoms.arrays[key]
     for key in per_atom.keys() - columns.keys():
         atoms.arrays[key] = np.asarray(per_atom[key])
-    missing = [name for name in ('energy', 'forces') if values[name] is None]
-    if missing:
-        known = ', '.join(CONVENTIONS[missing[0]])
-        raise FrameError('keys', f'has no {" and no ".join(missing)} (looked for {known}; --key {missing[0]}=KEY)')
+    for name in ('energy', 'forces'):
+        if values[name] is None:
+            looked = repr(keys.chosen[name]) if name in keys.chosen else ', '.join(CONVENTIONS[name])
+            raise FrameError('keys', f'has no {name} (looked for {looked}); choose with --key {name}=KEY')
     properties = {
         'energy': _numbers('energy', values['energy'], ()).item(),
         'forces': _numbers('forces', values['forces'], (len(atoms), 3)),

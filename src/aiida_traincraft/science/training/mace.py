@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ase.data import atomic_numbers
 from ase.io.extxyz import write_xyz
 
 from aiida_traincraft.science.config.mace import DIPOLE_MODELS, PT_HEAD, MaceTraining
-from aiida_traincraft.science.structure import EXTXYZ_PREFIX, Structure
+from aiida_traincraft.science.structure import EXTXYZ_PREFIX, ISOLATED_ATOM, Structure
 from aiida_traincraft.science.training.labels import check_labels
 
 NAME = 'potential'
@@ -21,6 +21,8 @@ DATA_FOLDER = 'data'
 FOUNDATION_FILE = 'foundation.model'
 LABELS = ('energy', 'forces', 'stress', 'dipole', 'polarizability')
 """What MACE can be trained on here: eV, eV/Å, eV/Å³, e·Å and Å³."""
+HDF5_LABELS = (*LABELS, 'virials', 'charges')
+"""What MACE trains on zeros of if it is missing and has no weight of 0."""
 DIPOLE_SETTINGS = {
     'AtomicDipolesMACE': ('dipole', 'DipoleRMSE'),
     'AtomicDielectricMACE': ('dipole_polar', 'DipolePolarRMSE'),
@@ -97,6 +99,39 @@ def write_data(path: Path, structures: Sequence[Structure]) -> None:
         images.append(atoms)
     with path.open('w') as handle:
         write_xyz(handle, images, write_results=False)
+
+
+def write_hdf5(path: Path, structures: Iterable[Structure]) -> None:
+    """Write what ``mace_prepare_data`` makes, one structure at a time: one batch of configurations.
+
+    A label that a structure does not have gets weight 0, as where MACE reads extended XYZ; weights of structures are
+    squared as by :func:`write_data`.
+    """
+    import h5py
+
+    with h5py.File(path, 'w') as handle:
+        handle.attrs['drop_last'] = False
+        batch = handle.create_group('config_batch_0')
+        for index, structure in enumerate(structures):
+            group = batch.create_group(f'config_{index}')
+            group['atomic_numbers'] = structure.atoms.numbers
+            group['positions'] = structure.atoms.positions
+            group['cell'] = structure.atoms.cell.array
+            group['pbc'] = structure.atoms.pbc
+            group['weight'] = float(structure.provenance.get('weight', 1.0)) ** 2
+            group['config_type'] = config_type(structure)
+            properties, weights = group.create_group('properties'), group.create_group('property_weights')
+            for name in HDF5_LABELS:
+                if name in structure.properties:
+                    properties[name] = np.asarray(structure.properties[name], float)
+                else:
+                    weights[name] = 0.0
+
+
+def config_type(structure: Structure) -> str:
+    """Name by which MACE tells kinds of structures apart: the system, or MACE's own name of isolated atoms."""
+    system = structure.provenance.get('system')
+    return 'IsolatedAtom' if system == ISOLATED_ATOM else str(system or 'Default')
 
 
 def label_counts(structures: Sequence[Structure]) -> dict[str, Any]:

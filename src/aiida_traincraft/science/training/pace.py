@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ METRICS = {
     'mae_f_comp': 'force_mae',
 }
 """Columns of metrics.txt that are kept, and their names here; eV/atom and eV/Å."""
+
+GZIP_LEVEL = 1
+"""Coordinates hardly shrink further at a higher one."""
 
 ITERATION_LINE = re.compile(
     r'(?P<kind>Initial state:|Initial\(TEST\):|Iteration)\s*#?(?P<iteration>\d+)\s+\((?P<evaluations>\d+) evals\):\s+'
@@ -95,36 +100,60 @@ def pacemaker_input(
     }
 
 
-def write_data(path: Path, structures: Sequence[Structure], e0: Mapping[str, float], cutoff: float) -> None:
-    """Write the pickled table that pacemaker fits to (``.pckl.gzip``).
+def write_data(path: Path, structures: Iterable[Structure], e0: Mapping[str, float] | None, cutoff: float) -> None:
+    """Write the pickled table that pacemaker fits to (``.pckl.gzip``), one structure at a time.
 
-    Columns: ``ase_atoms`` as pyace takes them (see :func:`prepare_atoms`), ``energy_corrected`` (total, eV, minus the
-    isolated atoms' energies), ``forces`` (eV/Å) and ``w_factor``: the square of ``provenance["weight"]`` (1 if there is
-    none), since pacemaker's factor multiplies squared residuals.
+    Columns: ``ase_atoms`` as pyace takes them (see :func:`prepare_atoms`), ``energy`` (total, eV), ``energy_corrected``
+    (eV, minus the isolated atoms' energies; left out if these are None), ``forces`` (eV/Å) and ``w_factor``: the square
+    of ``provenance["weight"]`` (1 if there is none), since pacemaker's factor multiplies squared residuals.
     """
-    _write_table(
-        path,
-        {
-            'ase_atoms': [prepare_atoms(structure.atoms, cutoff) for structure in structures],
-            'energy_corrected': [cohesive_energy(structure, e0) for structure in structures],
-            'forces': [np.asarray(structure.properties['forces'], float) for structure in structures],
-            'w_factor': [float(structure.provenance.get('weight', 1.0)) ** 2 for structure in structures],
-        },
+    corrected = [] if e0 is None else ['energy_corrected']
+    rows = (
+        (
+            prepare_atoms(structure.atoms, cutoff),
+            float(structure.properties['energy']),
+            *([] if e0 is None else [cohesive_energy(structure, e0)]),
+            np.asarray(structure.properties['forces'], float),
+            float(structure.provenance.get('weight', 1.0)) ** 2,
+        )
+        for structure in structures
     )
+    _write_table(path, ['ase_atoms', 'energy', *corrected, 'forces', 'w_factor'], rows)
 
 
-def write_geometries(path: Path, structures: Sequence[Structure], cutoff: float) -> None:
+def write_geometries(path: Path, structures: Iterable[Structure], cutoff: float) -> None:
     """Write the pickled table that ``pace_activeset --all-atoms`` reads: column ``ase_atoms`` alone."""
-    _write_table(path, {'ase_atoms': [prepare_atoms(structure.atoms, cutoff) for structure in structures]})
+    _write_table(path, ['ase_atoms'], ((prepare_atoms(structure.atoms, cutoff),) for structure in structures))
 
 
-def _write_table(path: Path, columns: dict[str, list[Any]]) -> None:
-    import pandas as pd
+class _Streamed:
+    """Rows that are pickled as a list, one by one as they come."""
 
-    table = pd.DataFrame(columns)
-    # pandas 2 cannot read the string index of pandas 3.
-    table.columns = table.columns.astype(object)
-    table.to_pickle(path, compression='gzip', protocol=4)
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self.rows = rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (), None, self.rows
+
+
+class _Table:
+    """What is pickled as the call that makes a DataFrame: the reader's pandas makes its own kind of columns."""
+
+    def __init__(self, columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+        self.columns, self.rows = columns, rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from pandas import DataFrame
+
+        return DataFrame, (_Streamed(self.rows), None, self.columns)
+
+
+def _write_table(path: Path, columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    with gzip.open(path, 'wb', compresslevel=GZIP_LEVEL) as handle:
+        pickler = pickle.Pickler(handle, protocol=4)
+        # Without this, it would keep everything it has written in case that it comes again.
+        pickler.fast = True
+        pickler.dump(_Table(columns, rows))
 
 
 def read_metrics(text: str) -> list[dict[str, float | int | None]]:

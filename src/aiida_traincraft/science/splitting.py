@@ -1,0 +1,65 @@
+"""Which frames must stay together in one split, and which of them the test set gets."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+
+def join_groups(keys: Sequence[Hashable | None], pairs: Iterable[tuple[int, int]] = ()) -> IntArray:
+    """Number the sets of frames that must not be divided.
+
+    Parameters
+    ----------
+    keys
+        Group of each frame; one without a group (None) is a group of its own.
+    pairs
+        Pairs of frames that belong together although their groups differ: the groups are joined.
+
+    Returns
+    -------
+    array of int
+        Number of the set of each frame (n_frames,), counted from 0.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    first: dict[Hashable, int] = {}
+    edges = [(first.setdefault(key, index), index) for index, key in enumerate(keys) if key is not None]
+    edges.extend(pairs)
+    rows, columns = np.array(edges, int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(edges), bool), (rows, columns)), shape=(len(keys), len(keys)))
+    labels: IntArray = connected_components(graph, directed=False)[1]
+    return labels
+
+
+def draw_sets(sizes: Sequence[int], target: int, rng: np.random.Generator) -> list[int]:
+    """Draw sets until they hold a number of frames, as near as whole sets allow.
+
+    Parameters
+    ----------
+    sizes
+        Number of frames of each set, two sets at least.
+    target
+        Number of frames wanted.
+    rng
+        Decides the order in which the sets are drawn; one that would overshoot by more than is missing is passed over.
+
+    Returns
+    -------
+    list of int
+        Indices of at least one set, and never of all.
+    """
+    order: Any = rng.permutation(len(sizes))
+    drawn: list[int] = []
+    n = 0
+    for index in order:
+        if n + sizes[index] / 2 < target and len(drawn) < len(sizes) - 1:
+            drawn.append(int(index))
+            n += sizes[index]
+    return drawn or [int(min(order, key=lambda index: sizes[index]))]

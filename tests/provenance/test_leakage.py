@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import pytest
+
+from aiida_traincraft.data.dataset import DatasetData, DatasetRow
+from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.provenance.leakage import find_leaks
+from aiida_traincraft.science.structure import Structure
+
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope='module')
+def make(aiida_profile):
+    """Function that makes a dataset of frames with their groups; returns it and the labels."""
+
+    def dataset(train, test):
+        rows, labels = [], []
+        for split, members in (('train', train), ('test', test)):
+            for frame, group in members:
+                facts = frame.provenance | {'group': group}
+                label = LabelData(Structure(frame.atoms, frame.properties, facts)).store()
+                rows.append(DatasetRow(label.uuid, label.fingerprint, label.structure_fingerprint, split))
+                labels.append(label.uuid)
+        return DatasetData(rows, ['emt'], {}).store(), labels
+
+    return dataset
+
+
+def turned(frame):
+    copy = frame.copy()
+    copy.atoms.rotate(40, 'x', rotate_cell=True)
+    copy.atoms.positions += 0.3
+    return copy
+
+
+def test_no_leaks(make, copper_frames):
+    dataset, _ = make([(copper_frames[0], 'a'), (copper_frames[1], None)], [(copper_frames[2], None)])
+    assert find_leaks(dataset, TOLERANCE) == []
+
+
+def test_shared_groups_are_found(make, copper_frames):
+    train = [(copper_frames[0], 'a'), (copper_frames[1], 'a'), (copper_frames[2], 'b'), (copper_frames[3], None)]
+    dataset, labels = make(train, [(copper_frames[4], 'c'), (copper_frames[5], 'a'), (copper_frames[6], None)])
+    leaks = find_leaks(dataset, TOLERANCE)
+    assert [(leak.train, leak.test, leak.group, leak.distance) for leak in leaks] == [
+        (labels[0], labels[5], 'a', None),
+        (labels[1], labels[5], 'a', None),
+    ]
+
+
+def test_near_duplicates_across_splits_are_found(make, copper_frames):
+    twins = [turned(frame) for frame in copper_frames[:2]]
+    # The first has its twin in the same split, the second in the other.
+    train = [(copper_frames[0], None), (twins[0], None), (copper_frames[1], None)]
+    dataset, labels = make(train, [(copper_frames[3], None), (twins[1], None)])
+    (leak,) = find_leaks(dataset, TOLERANCE)
+    assert (leak.train, leak.test, leak.group) == (labels[2], labels[4], None)
+    assert 0 <= leak.distance <= TOLERANCE
+
+
+def test_an_empty_test_set_leaks_nothing(make, copper_frames):
+    dataset, _ = make([(copper_frames[0], 'a'), (copper_frames[1], 'a')], [])
+    assert find_leaks(dataset, TOLERANCE) == []
