@@ -36,6 +36,7 @@ from aiida_traincraft.science.structure import Structure, write_extxyz
 AT_ONCE = 1000
 ELEMENTS = [13, 29, 47]
 SPACING = 2.6
+LEVEL = {'name': 'random numbers'}
 
 
 def main() -> None:
@@ -58,15 +59,16 @@ def main() -> None:
         databases = ['core.sqlite_dos', *(['core.psql_dos'] if postgresql.programs() else [])]
         rows = [measure(database, options, Path(name)) for database in databases]
     head = ['database', 'import, frames/s', 'import / HDF5', 'import / (reading + HDF5)', 'storing / HDF5']
-    head += ['one by one / import', 'peak memory of the import, MB', 'slowest query, s']
+    head += ['one by one / import', 'peak memory of the import, MB', 'slowest query, s', 'slowest `why`, s']
     parts = [
         f'{options.frames} frames of 8 to 64 atoms with energy, forces and stress. The import reads and judges every '
         'frame, then stores it as a structure node and a label node ("storing" is the second half alone); HDF5 is a '
         "group per frame with the same arrays as datasets and a label node's scalars as attributes, timed without and "
         f'with reading the frames. One by one: {options.slow_frames} frames as outputs of a calcfunction. Wall time, '
         f'median (smallest-largest) of {options.repeat} rounds, HDF5 as mean of before and after. Queries over all '
-        'labels: formula, energy window, largest force, counted and the first 100 fetched. Goals: import / HDF5 at '
-        'most 2, one by one / import at least 100, memory under 500 MB, queries under 2 s.',
+        'labels: formula, energy window, largest force, counted and the first 100 fetched; '
+        '`why` for a potential of a dataset of all labels, for the dataset, a label and a structure. Goals: '
+        'import / HDF5 at most 2, one by one / import at least 100, memory under 500 MB, each answer under 2 s.',
         record.table(head, rows),
     ]
     packages = ('aiida-core', 'disk-objectstore', 'SQLAlchemy', 'psycopg', 'h5py', 'numpy', 'ase', 'aiida-traincraft')
@@ -92,7 +94,7 @@ def measure(database: str, options: argparse.Namespace, folder: Path) -> list[ob
                 return result
 
             before, imported, after, slow = part('hdf5'), part('import'), part('hdf5'), part('one_by_one')
-            queries = part('queries')
+            answers = part('queries'), part('why')
         writing = (before['writing'] + after['writing']) / 2
         reading = (before['reading'] + after['reading']) / 2
         found.append(
@@ -103,7 +105,8 @@ def measure(database: str, options: argparse.Namespace, folder: Path) -> list[ob
                 'storing': imported['storing'] / writing,
                 'slow': slow['seconds'] / options.slow_frames / (imported['seconds'] / options.frames),
                 'memory': imported['memory'],
-                'queries': max(queries.values()),
+                'queries': max(answers[0].values()),
+                'why': max(answers[1].values()),
             }
         )
     columns = {key: [item[key] for item in found] for key in found[0]}
@@ -213,7 +216,7 @@ def import_(options: argparse.Namespace) -> dict[str, float]:
         if stage == 'validating':
             judged = time.perf_counter()
 
-    done = import_frames([options.file], {'name': 'random numbers'}, ImportOptions(), progress=progress)
+    done = import_frames([options.file], LEVEL, ImportOptions(), progress=progress)
     end = time.perf_counter()
     if done.report.accepted != options.frames:
         raise RuntimeError(f'{done.report.accepted} of {options.frames} frames were imported')
@@ -249,6 +252,39 @@ def queries(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
+def why(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds of ``traincraft why`` for a potential, its dataset and one of its labels and structures."""
+    from aiida import orm
+    from aiida.common.links import LinkType
+
+    from aiida_traincraft.calculations.gather_dataset import gather_dataset
+    from aiida_traincraft.data.level_of_theory import level_hash
+    from aiida_traincraft.data.potential import PacePotentialData
+    from aiida_traincraft.data.reading import find_output
+    from aiida_traincraft.provenance.imports import PROCESS_TYPE
+    from aiida_traincraft.provenance.lineage import lineage, origins
+
+    load()
+    process = orm.QueryBuilder().append(orm.CalculationNode, filters={'process_type': PROCESS_TYPE}).first(flat=True)
+    dataset = gather_dataset(orm.Str(level_hash(LEVEL)), labels=find_output(process, 'manifest'))
+    stand_in_training = orm.CalculationNode()
+    stand_in_training.base.links.add_incoming(dataset, LinkType.INPUT_CALC, 'dataset')
+    stand_in_training.store()
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write('stands in for a potential')
+        file.flush()
+        potential = PacePotentialData(Path(file.name), {'Al': 0.0, 'Cu': 0.0, 'Ag': 0.0}, 5.0)
+    potential.base.links.add_incoming(stand_in_training, LinkType.CREATE, 'potential')
+    potential.store()
+    stand_in_training.seal()
+    nodes = {'potential': potential, 'dataset': dataset}
+    nodes |= {name: find_output(process, f'{name}s__000007') for name in ('label', 'structure')}
+    return {
+        name: median(timed(lambda node=node: (origins(node), lineage(node, 3))) for _ in range(3))
+        for name, node in nodes.items()
+    }
+
+
 def ask(query: Any) -> None:
     query.count()
     query.limit(100).all()
@@ -260,7 +296,7 @@ def timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-PARTS = {'hdf5': hdf5, 'import': import_, 'one_by_one': one_by_one, 'queries': queries}
+PARTS = {'hdf5': hdf5, 'import': import_, 'one_by_one': one_by_one, 'queries': queries, 'why': why}
 
 if __name__ == '__main__':
     main()

@@ -10,6 +10,7 @@ from aiida.engine import calcfunction
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.reading import QUERY_CHUNK
 from aiida_traincraft.data.structure import TrainingStructureData
 
 
@@ -50,9 +51,10 @@ def distillation_config(config: orm.Dict, potential: PotentialData) -> orm.Dict:
 def structures_of(dataset: DatasetData) -> ManifestData:
     """Structures that the labels of a dataset belong to, isolated atoms included, without their labels."""
     wanted = [row.structure for row in dataset.rows]
-    query = orm.QueryBuilder().append(
-        TrainingStructureData, filters={'label': {'in': wanted}}, project=['label', 'uuid'], tag='node'
-    )
-    found = dict(query.order_by({'node': 'id'}).iterall())
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), QUERY_CHUNK):
+        filters = {'label': {'in': wanted[start : start + QUERY_CHUNK]}}
+        query = orm.QueryBuilder().append(TrainingStructureData, filters=filters, project=['label', 'uuid'], tag='node')
+        found |= dict(query.order_by({'node': 'id'}).iterall())
     known = [fingerprint for fingerprint in wanted if fingerprint in found]
     return ManifestData([found[fingerprint] for fingerprint in known], known)

@@ -309,11 +309,11 @@ def _manifest(identifier: str) -> ManifestData:
     from aiida import orm
 
     from aiida_traincraft.data.manifest import ManifestData
-    from aiida_traincraft.data.reading import find_node
+    from aiida_traincraft.data.reading import find_node, find_output
 
     node = find_node(identifier)
-    if isinstance(node, orm.ProcessNode) and 'manifest' in node.outputs:
-        node = node.outputs.manifest
+    if isinstance(node, orm.ProcessNode):
+        node = find_output(node, 'manifest')
     if not isinstance(node, ManifestData) or not len(node):
         raise click.BadParameter(
             f'{identifier!r} is no import that came to its end, nor a manifest of labels', param_hint='--import'

@@ -88,6 +88,8 @@ def import_(
 
 
 def _show(done: Imported, dry_run: bool) -> None:
+    from aiida_traincraft.data.reading import find_output
+
     report = done.report
     click.echo(f'{report.frames} frames, by the keys {_counts(report.keys) or "none"}')
     if report.unused_keys:
@@ -110,7 +112,7 @@ def _show(done: Imported, dry_run: bool) -> None:
     if done.process is None:
         click.echo('nothing was stored' + _advice(report, dry_run))
         return
-    manifest = done.process.outputs.manifest
+    manifest = find_output(done.process, 'manifest')
     how = 'was imported before' if done.finished_before else 'is imported'
     click.echo(f'all of it {how} by process {done.process.uuid} <{done.process.pk}>, labels in {manifest.uuid}')
     click.echo(f'a dataset of it: traincraft dataset create --import {done.process.pk}')

@@ -25,6 +25,7 @@ from aiida.orm.implementation.utils import clean_value
 
 from aiida_traincraft.data.frame import BATCH_FILE, content_to_hash, geometry_attributes
 from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.reading import QUERY_CHUNK
 from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure, to_record
 
@@ -143,8 +144,10 @@ def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str)
     process.base.caching.is_valid_cache = False
     if not uuids:
         return
-    query = orm.QueryBuilder().append(orm.Data, filters={'uuid': {'in': list(set(uuids))}}, project=['uuid', 'id'])
-    pks = dict(query.iterall())
+    pks: dict[str, int] = {}
+    for chunk in _chunks(dict.fromkeys(uuids), QUERY_CHUNK):
+        query = orm.QueryBuilder().append(orm.Data, filters={'uuid': {'in': chunk}}, project=['uuid', 'id'])
+        pks |= dict(query.iterall())
     missing = [uuid for uuid in uuids if uuid not in pks]
     if missing:
         raise ValueError(f'{len(missing)} inputs are not in the database, the first is {missing[0]}')

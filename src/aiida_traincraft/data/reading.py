@@ -26,6 +26,14 @@ def find_node(identifier: str) -> orm.Node | None:
     return node
 
 
+def find_output(process: orm.ProcessNode, label: str) -> orm.Data | None:
+    """Output of a process by its link label, or None; the others, of which there may be 10^5, are not loaded."""
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': process.pk}, tag='process')
+    query.append(orm.Data, with_incoming='process', edge_filters={'label': label})
+    node: orm.Data | None = query.first(flat=True)
+    return node
+
+
 def read_structures(uuids: Sequence[str]) -> list[Structure]:
     """Read frames of structure or label nodes, in the order given.
 

@@ -20,7 +20,7 @@ from aiida_traincraft.data.bulk import ReadyFrame, create_frames, link_inputs
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, level_hash
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.reading import find_node, iterate_structures
+from aiida_traincraft.data.reading import find_node, find_output, iterate_structures
 from aiida_traincraft.provenance.staging import ImportOptions, ImportReport, KnownLabels, digest_file, stage, staged
 from aiida_traincraft.science.near_duplicates import NearDuplicates
 
@@ -218,10 +218,8 @@ def _store(
         'manifest': ManifestData([uuid for uuid, _ in members], [fingerprint for _, fingerprint in members]),
         'report': orm.Dict(report.content()),
     }
-    there = set(process.base.links.get_outgoing(link_label_filter='manifest').all_link_labels())
-    there |= set(process.base.links.get_outgoing(link_label_filter='report').all_link_labels())
     for name, node in outputs.items():
-        if name not in there:
+        if find_output(process, name) is None:
             node.base.links.add_incoming(process, LinkType.CREATE, name)
             node.store()
     process.set_process_state(ProcessState.FINISHED)
@@ -230,7 +228,7 @@ def _store(
 
 
 def _stored_report(process: orm.CalculationNode) -> ImportReport:
-    content = process.base.links.get_outgoing(link_label_filter='report').one().node.get_dict()
+    content = find_output(process, 'report').get_dict()
     numbers = ('frames', 'accepted', 'known', 'repeated', 'near', 'keys', 'unused_keys')
     return ImportReport(**{key: content[key] for key in numbers})
 
