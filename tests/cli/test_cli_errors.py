@@ -127,7 +127,9 @@ def test_why_of_what_is_not_there(refused):
 
 
 def test_why_of_a_process(refused, linear_fit):
-    assert 'is a process' in refused('why', linear_fit.pk)
+    output = refused('why', linear_fit.pk)
+    assert 'is a process' in output
+    assert f'({linear_fit.outputs.potential.uuid})' in output
 
 
 def test_setup_needs_a_name_to_create(refused):

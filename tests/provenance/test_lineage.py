@@ -2,10 +2,26 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 
+from aiida_traincraft.calculations.gather_dataset import gather_dataset
+from aiida_traincraft.data.bulk import NewFrame, create_frames
 from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.provenance.lineage import Step, ancestors, describe, label_processes, lineage, origins
+from aiida_traincraft.provenance.imports import PROCESS_TYPE
+from aiida_traincraft.provenance.lineage import (
+    Step,
+    ancestors,
+    calculations_above,
+    describe,
+    inputs_of,
+    label_makers,
+    lineage,
+    origins,
+    training_sets,
+)
+from aiida_traincraft.science.structure import Structure
 
 
 def texts(step: Step) -> list[str]:
@@ -33,10 +49,25 @@ def test_the_test_set_does_not_shape_the_potential(tiny_campaign):
     assert not any('of hot' in line for line in origins(tiny_campaign.outputs.potential)['labelled structures'])
 
 
-def test_label_processes(tiny_campaign):
-    made = label_processes(tiny_campaign.outputs.dataset)
-    assert sum(made.values()) == len(tiny_campaign.outputs.dataset.rows)
-    assert {orm.load_node(uuid).process_label for uuid in made} == {'AseLabelCalculation'}
+def test_who_made_the_labels(tiny_campaign):
+    (makers,) = label_makers(tiny_campaign.outputs.dataset)
+    assert makers.name == 'AseLabelCalculation'
+    assert makers.n_labels == len(tiny_campaign.outputs.dataset.rows)
+    assert {orm.load_node(pk).process_label for pk in makers.pks} == {'AseLabelCalculation'}
+
+
+def test_the_creator_comes_first(tiny_campaign):
+    potential = tiny_campaign.outputs.potential
+    levels = calculations_above(potential)
+    assert levels[0] == {potential.creator.pk}
+    assert len(set().union(*levels)) == sum(map(len, levels))
+
+
+def test_training_sets(tiny_campaign):
+    outputs = tiny_campaign.outputs
+    assert [node.uuid for node in training_sets(outputs.potential)] == [outputs.dataset.uuid]
+    assert [node.uuid for node in training_sets(outputs.test_set)] == [outputs.test_set.uuid]
+    assert training_sets(tiny_campaign.inputs.config) == []
 
 
 def test_the_tree_above_a_potential(tiny_campaign):
@@ -111,6 +142,60 @@ def test_a_node_without_creator(tiny_campaign):
     assert ancestors(config) == set()
     assert origins(config) == {}
     assert lineage(config, 3).children == []
+
+
+@pytest.fixture(scope='module')
+def imported(copper_frames):
+    """Dataset of twelve frames that an import by hand has made."""
+    level = LevelOfTheoryData.get_or_create({'name': 'of the lineage test'})
+    process = orm.CalculationNode()
+    process.set_process_label('import_frames')
+    process.process_type = PROCESS_TYPE
+    source = orm.Dict({'files': [{'name': 'old.extxyz', 'sha256': 'ab' * 32}], 'options': {}}).store()
+    for label, node in (('level_of_theory', level), ('source', source)):
+        process.base.links.add_incoming(node, LinkType.INPUT_CALC, label)
+    process.store()
+    frames = [
+        Structure(frame.atoms, frame.properties, {**frame.provenance, 'level_of_theory': level.hash})
+        for frame in copper_frames[:12]
+    ]
+    new = [NewFrame(LabelData, frame, f'labels__{index:06d}') for index, frame in enumerate(frames)]
+    create_frames(process, new)
+    report = orm.Dict({'keys': {'REF_energy': 12, 'REF_forces': 12}})
+    report.base.links.add_incoming(process, LinkType.CREATE, 'report')
+    report.store()
+    process.seal()
+    return gather_dataset(orm.Str(level.hash)), process
+
+
+def test_an_import_tells_its_files_and_keys(imported):
+    dataset, process = imported
+    text = f'import_frames<{process.pk}> of old.extxyz (keys REF_energy, REF_forces)'
+    facts = origins(dataset)
+    assert facts['labels'] == [f'12 by {text}']
+    assert facts['labelled structures'] == ['12 of bulk']
+    assert 'of the lineage test' in facts['levels of theory'][0]
+    lines = texts(lineage(dataset, 3))
+    assert 'members: 12 nodes, one of them:' in lines
+    assert f'made by {text}' in lines
+
+
+def test_members_are_counted_not_loaded(imported, monkeypatch):
+    batches, single = inputs_of(imported[0].creator)
+    assert {prefix: count for prefix, (count, _) in batches.items()} == {'members': 12}
+    assert set(single) == {'level'}
+    sizes = []
+    plain = orm.QueryBuilder.iterall
+
+    def iterall(self, **options):
+        rows = list(plain(self, **options))
+        sizes.append(len(rows))
+        return iter(rows)
+
+    monkeypatch.setattr(orm.QueryBuilder, 'iterall', iterall)
+    origins(imported[0])
+    lineage(imported[0], 3)
+    assert 0 < max(sizes) < 12
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,16 @@ from typing import Any
 import click
 
 from aiida_traincraft import __version__
+from aiida_traincraft.cli.bundle import bundle
+from aiida_traincraft.cli.dataset import dataset
+from aiida_traincraft.cli.diff import diff
 from aiida_traincraft.cli.doctor import doctor
+from aiida_traincraft.cli.export import export
+from aiida_traincraft.cli.health import health
+from aiida_traincraft.cli.importing import import_
 from aiida_traincraft.cli.inspect import plugins, status, why
 from aiida_traincraft.cli.pseudos import pseudos
+from aiida_traincraft.cli.query import query
 from aiida_traincraft.cli.retry import retry_failed
 from aiida_traincraft.cli.run import resume, run, watch
 from aiida_traincraft.cli.setup import setup
@@ -44,5 +51,24 @@ def main(ctx: click.Context, profile: str | None) -> None:
         os.environ['PATH'] = f'{Path(sys.executable).parent}{os.pathsep}{os.environ.get("PATH", "")}'
 
 
-for command in (setup, doctor, pseudos, run, watch, resume, retry_failed, train, status, why, plugins):
+for command in (
+    setup,
+    doctor,
+    pseudos,
+    run,
+    watch,
+    resume,
+    retry_failed,
+    import_,
+    train,
+    dataset,
+    export,
+    health,
+    status,
+    why,
+    query,
+    diff,
+    bundle,
+    plugins,
+):
     main.add_command(command)

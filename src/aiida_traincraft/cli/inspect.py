@@ -8,6 +8,7 @@ import click
 
 PIPE_WIDTH = 200
 MAX_FAILED = 20
+SHOWN_OUTPUTS = 3
 
 
 @click.command()
@@ -75,20 +76,21 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
 def why(profile: str | None, node: str, depth: int) -> None:
     """Show what shaped a node (PK or UUID): config, seed, codes, label processes, and the tree above it."""
     from aiida import orm
-    from aiida.common.exceptions import NotExistent
     from rich.console import Console
     from rich.tree import Tree
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.data.reading import find_node
     from aiida_traincraft.provenance.lineage import Step, lineage, origins
 
     profiles.load(profile)
-    try:
-        target = orm.load_node(int(node) if node.isdigit() else node)
-    except (NotExistent, ValueError) as error:
-        raise click.ClickException(f'there is no node {node!r} in this profile') from error
+    target = find_node(node)
+    if target is None:
+        raise click.ClickException(f'there is no node {node!r} in this profile')
+    if isinstance(target, orm.ProcessNode):
+        raise click.ClickException(f'{node} is a process: ask for the lineage of {_outputs_text(target)}')
     if not isinstance(target, orm.Data):
-        raise click.ClickException(f'{node} is a process: ask for the lineage of one of its outputs')
+        raise click.ClickException(f'{node} is no data: ask for the lineage of a structure, label or potential')
 
     def grow(step: Step, tree: Any) -> Any:
         for child in step.children:
@@ -105,6 +107,19 @@ def why(profile: str | None, node: str, depth: int) -> None:
         for line in lines:
             console.print(f'    {line}', highlight=False, markup=False)
     console.print(grow(step, Tree('the tree above it:')), highlight=False, markup=False)
+
+
+def _outputs_text(process: Any) -> str:
+    """Some outputs of a process; there may be 10^5."""
+    from aiida import orm
+
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': process.pk}, tag='process', project=[])
+    query.append(orm.Data, with_incoming='process', edge_project='label', project='uuid', tag='output')
+    query.order_by({'output': {'id': 'desc'}}).limit(SHOWN_OUTPUTS)
+    names = [f'{label} ({uuid})' for uuid, label in query.all()]
+    return (
+        f'one of its outputs, such as {", ".join(names)}' if names else 'what it will have made: it has no output yet'
+    )
 
 
 @click.command()

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.data.frame import FrameMixin
+from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.reading import QUERY_CHUNK
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.provenance.describe import CAMPAIGN_SECTIONS, describe
 from aiida_traincraft.provenance.dft import describe_calculation
 
-# Links to the members of a manifest end in a number of six digits behind two underscores; they are shown folded.
-MEMBERS, MEMBER_DIGITS = '__', 6
+# Links to the members of a batch end in a number of six digits or more behind two underscores: they are shown folded.
+MEMBERS, FIRST_MEMBER = '__', '000000'
+# Labels of these inputs are kept from the training, not trained on.
+SEALED_INPUTS = ('test_set', 'sealed')
+CODES = (orm.InstalledCode, orm.PortableCode, orm.ContainerizedCode)
+CREATED, USED = {'type': LinkType.CREATE.value}, {'type': LinkType.INPUT_CALC.value}
 
 
 @dataclass
@@ -30,6 +33,16 @@ class Step:
     children: list[Step] = field(default_factory=list)
     cut: bool = False
     """Whether something above it is not shown, for want of depth."""
+
+
+@dataclass(frozen=True)
+class Makers:
+    """Processes of one kind that made labels."""
+
+    name: str
+    n_labels: int
+    pks: list[int]
+    """The processes, in the order in which they began."""
 
 
 def lineage(node: orm.Node, depth: int, seen: dict[str, float] | None = None) -> Step:
@@ -61,131 +74,179 @@ def lineage(node: orm.Node, depth: int, seen: dict[str, float] | None = None) ->
     if creator is not node:
         made = Step(f'made by {describe(creator)}')
         step.children.append(made)
-    links = creator.base.links.get_incoming(link_type=(LinkType.INPUT_CALC, LinkType.INPUT_WORK)).all()
-    for prefix, count, example in _members(links):
-        inner = lineage(example, depth - 1, seen)
+    batches, single = inputs_of(creator)
+    for prefix, (count, first) in batches.items():
+        inner = lineage(first, depth - 1, seen)
         made.children.append(Step(f'{prefix}: {count} nodes, one of them:', [inner], inner.cut))
-    for link in sorted(links, key=lambda link: link.link_label):
-        if _member_prefix(link.link_label) is None:
-            inner = lineage(link.node, depth - 1, seen)
-            made.children.append(Step(f'{link.link_label}: {inner.text}', inner.children, inner.cut))
+    for name, item in single.items():
+        inner = lineage(item, depth - 1, seen)
+        made.children.append(Step(f'{name}: {inner.text}', inner.children, inner.cut))
     made.cut = step.cut = any(child.cut for child in made.children)
     if not step.cut:
         seen[node.uuid] = math.inf
     return step
 
 
-def ancestors(node: orm.Node) -> set[int]:
-    """PKs of everything that a node was made from, through data and calculations, the node itself left out.
+def inputs_of(process: orm.ProcessNode) -> tuple[dict[str, tuple[int, orm.Node]], dict[str, orm.Node]]:
+    """Inputs of a process: number and first of the members of each batch, by prefix; and all others, by label.
 
-    One query per level, each node once. AiiDA's own ``with_descendants`` follows every path: in a graph where each
-    cycle's structures descend from all labels before, their number grows as a power of the cycle.
+    Members are counted by the database, never listed: there may be 10^5.
     """
-    found: set[int] = set()
-    frontier = {int(node.pk)}
-    while frontier:
-        above: set[int] = set()
-        members = sorted(frontier)
-        for start in range(0, len(members), QUERY_CHUNK):
-            query = orm.QueryBuilder()
-            query.append(orm.Node, filters={'id': {'in': members[start : start + QUERY_CHUNK]}}, tag='node', project=[])
-            query.append(
-                orm.Node,
-                with_outgoing='node',
-                edge_filters={'type': {'in': [LinkType.CREATE.value, LinkType.INPUT_CALC.value]}},
-                project=['id'],
-            )
-            above |= set(query.all(flat=True))
-        frontier = above - found
-        found |= frontier
-    return found
+    first = _inputs(process, {'like': rf'%\_\_{FIRST_MEMBER}'})
+    batches = {}
+    for label, node in first.items():
+        prefix = label.removesuffix(MEMBERS + FIRST_MEMBER)
+        batches[prefix] = (_input_query(process, {'like': _members_of(prefix)}).count(), node)
+    return batches, _inputs(process, {'and': [{'!like': _members_of(prefix)} for prefix in ('', *batches)]})
 
 
-def label_processes(node: orm.Data) -> Counter[str]:
-    """UUIDs of the processes that made the labels a node descends from, and how many labels each made."""
-    query = orm.QueryBuilder()
-    query.append(LabelData, filters={'id': {'in': sorted(ancestors(node)) or [-1]}}, tag='label', project=['id'])
-    query.append(
-        orm.CalculationNode, with_outgoing='label', edge_filters={'type': LinkType.CREATE.value}, project='uuid'
-    )
-    return Counter(uuid for _, uuid in query.iterall())
+def calculations_above(node: orm.Data) -> list[set[int]]:
+    """PKs of the calculations that a data node descends from, by level: its creator first.
+
+    One query per level, which joins calculations over their inputs to the calculations that made them: there are few,
+    while one of them may have 10^5 inputs. Each is found once. AiiDA's own ``with_descendants`` follows every path: in
+    a graph where each cycle's structures descend from all labels before, their number grows as a power of the cycle.
+    """
+    return _walk(node)[0]
+
+
+def ancestors(node: orm.Data) -> set[int]:
+    """PKs of everything that a data node was made from, through data and calculations, the node itself left out."""
+    calculations = set().union(*calculations_above(node))
+    data = _above(calculations, orm.Node, project='id').distinct().all(flat=True) if calculations else []
+    return calculations | set(data)
+
+
+def training_sets(node: orm.Data) -> list[DatasetData]:
+    """Nearest datasets above a node (itself, if it is one), those left out that only kept labels from the training."""
+    return [node] if isinstance(node, DatasetData) else _nearest_datasets(calculations_above(node))
+
+
+def label_makers(node: orm.Data) -> list[Makers]:
+    """Processes that made the labels a node descends from, by kind."""
+    levels, makers = _walk(node)
+    return _makers(set().union(*levels), makers)
 
 
 def origins(node: orm.Data) -> dict[str, list[str]]:
     """What a node rests on, in words: config and seed, codes, levels of theory, labelled structures, labels."""
-    above = {'id': {'in': sorted(ancestors(node)) or [-1]}}
+    levels, makers = _walk(node)
+    if not levels:
+        return {}
+    calculations = set().union(*levels)
+    query = _above(calculations, (orm.Dict, *CODES, LevelOfTheoryData), project=['id', 'node_type']).distinct()
+    kinds = dict(query.all())
+    # Only then by content: there may be as many parameters as jobs.
+    configs = orm.QueryBuilder().append(
+        orm.Dict,
+        filters={
+            'id': {'in': list(kinds) or [-1]},
+            'attributes': {'and': [{'has_key': key} for key in CAMPAIGN_SECTIONS]},
+        },
+        project='id',
+    )
 
-    def found(*classes: type[orm.Node]) -> list[orm.Node]:
-        nodes: list[orm.Node] = orm.QueryBuilder().append(classes, filters=above).all(flat=True)
-        return nodes
+    def found(*classes: type[orm.Data]) -> list[str]:
+        types = [item.class_node_type for item in classes]
+        return [describe(orm.load_node(pk)) for pk, kind in sorted(kinds.items()) if kind in types]
 
-    # Through their labels: structures of the test set are above too, as those that must not be chosen.
-    systems = Counter(orm.QueryBuilder().append(LabelData, filters=above, project='attributes.system').all(flat=True))
-    made = label_processes(node)
+    systems: Counter[str] = Counter()
+    for dataset in [node] if isinstance(node, DatasetData) else _nearest_datasets(levels):
+        systems.update(dataset.systems)
     facts = {
         'calculation': describe_calculation(node) if isinstance(node, LabelData) else [],
-        'config': [describe(item) for item in found(orm.Dict) if _is_campaign(item.get_dict())],
-        'codes': [describe(item) for item in found(orm.InstalledCode, orm.PortableCode, orm.ContainerizedCode)],
-        'levels of theory': [describe(item) for item in found(LevelOfTheoryData)],
-        'labelled structures': [f'{count} of {system}' for system, count in sorted(systems.items(), key=str)],
-        'labels': [f'{count} by {describe(orm.load_node(uuid))}' for uuid, count in made.items()],
+        'config': [describe(orm.load_node(pk)) for pk in sorted(configs.all(flat=True))],
+        'codes': found(*CODES),
+        'levels of theory': found(LevelOfTheoryData),
+        'labelled structures': [f'{count} of {name or "no system"}' for name, count in sorted(systems.items())],
+        'labels': [_makers_text(item) for item in _makers(calculations, makers)],
     }
     return {key: lines for key, lines in facts.items() if lines}
 
 
-def describe(node: orm.Node) -> str:
-    """One line about a node."""
-    name = f'<{node.pk}>'
-    if isinstance(node, orm.ProcessNode):
-        code = node.inputs.code.full_label if 'code' in node.inputs else ''
-        return f'{node.process_label}{name}' + (f' with code {code}' if code else '')
-    if isinstance(node, orm.AbstractCode):
-        return f'code {node.full_label}{name}'
-    if isinstance(node, TrainingStructureData):
-        return f'{node}{name}{_origin(node)}'
-    if isinstance(node, orm.Dict):
-        return f'{_dict_text(node.get_dict())} {name}'
-    if isinstance(node, (orm.Int, orm.Float, orm.Str)):
-        return f'{node.value} {name}'
-    if isinstance(node, FrameMixin) or type(node).__module__.startswith('aiida_traincraft'):
-        return f'{node}{name}'
-    return f'{type(node).__name__}{name}'
+def _above(
+    calculations: Collection[int],
+    classes: Any,
+    edges: dict[str, Any] | None = None,
+    **options: Any,
+) -> orm.QueryBuilder:
+    """Query of the inputs of calculations."""
+    query = orm.QueryBuilder()
+    query.append(orm.Node, filters={'id': {'in': sorted(calculations)}}, tag='calculation', project=[])
+    query.append(classes, with_outgoing='calculation', edge_filters=USED | (edges or {}), **options)
+    return query
 
 
-def _members(links: list[Any]) -> list[tuple[str, int, orm.Node]]:
-    groups: dict[str, list[Any]] = {}
-    for link in links:
-        if (prefix := _member_prefix(link.link_label)) is not None:
-            groups.setdefault(prefix, []).append(link)
-    return [(prefix, len(found), min(found, key=lambda link: link.link_label).node) for prefix, found in groups.items()]
+def _input_query(process: orm.ProcessNode, label: dict[str, Any]) -> orm.QueryBuilder:
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={'id': process.pk}, tag='process', project=[])
+    kinds = [LinkType.INPUT_CALC.value, LinkType.INPUT_WORK.value]
+    query.append(
+        orm.Data,
+        with_outgoing='process',
+        edge_filters={'type': {'in': kinds}, 'label': label},
+        edge_project='label',
+        project='*',
+    )
+    return query
 
 
-def _member_prefix(label: str) -> str | None:
-    prefix, _, number = label.rpartition(MEMBERS)
-    return prefix if prefix and number.isdigit() and len(number) == MEMBER_DIGITS else None
+def _inputs(process: orm.ProcessNode, label: dict[str, Any]) -> dict[str, orm.Node]:
+    """Inputs whose link labels pass a filter, by label."""
+    return {label: node for node, label in sorted(_input_query(process, label).all(), key=lambda row: row[1])}
 
 
-def _origin(node: TrainingStructureData) -> str:
-    """How the structure was sampled and why it was selected."""
-    facts = node.get_structure().provenance
-    shown = {
-        'sampler': facts.get('sampler'),
-        'step': facts.get('step'),
-        'T': f'{facts["temperature"]:.0f} K' if facts.get('temperature') is not None else None,
-        'uncertainty': f'{facts["uncertainty"]:.2f}' if facts.get('uncertainty') is not None else None,
-        'selected by': facts.get('selected_by'),
-        'seed': facts.get('seed'),
-    }
-    return ' ' + ', '.join(f'{key} {value}' for key, value in shown.items() if value is not None)
+def _members_of(prefix: str) -> str:
+    """Pattern of the labels of a batch's members; matches nothing for no prefix."""
+    escaped = prefix.replace('_', r'\_')
+    return rf'{escaped}\_\_%'
 
 
-def _is_campaign(content: dict[str, Any]) -> bool:
-    return {'run', 'systems', 'labelling', 'training'} <= content.keys()
+def _nearest_datasets(levels: list[set[int]]) -> list[DatasetData]:
+    for level in levels:
+        query = _above(level, DatasetData, {'label': {'!in': list(SEALED_INPUTS)}}, project='id').distinct()
+        if pks := query.all(flat=True):
+            return [orm.load_node(pk) for pk in sorted(pks)]
+    return []
 
 
-def _dict_text(content: dict[str, Any]) -> str:
-    if _is_campaign(content):
-        run = content['run']
-        return f'campaign config {run["name"]!r}, seed {run["seed"]}'
-    text = json.dumps(content, sort_keys=True)
-    return text if len(text) <= 160 else text[:157] + '...'
+def _walk(node: orm.Data) -> tuple[list[set[int]], set[int]]:
+    """Calculations above a node by level, and those among them that made the labels above it."""
+    query = orm.QueryBuilder().append(orm.Node, filters={'id': node.pk}, tag='data', project=[])
+    query.append(orm.Node, with_outgoing='data', edge_filters=CREATED, project='id')
+    level = set(query.all(flat=True))
+    levels: list[set[int]] = []
+    found: set[int] = set()
+    makers: set[int] = set()
+    while level:
+        levels.append(level)
+        found |= level
+        # Any node: its type would be compared for each of 10^5 inputs, and the links leave no other.
+        query = _above(level, orm.Node, tag='data', project='node_type')
+        query.append(orm.Node, with_outgoing='data', edge_filters=CREATED, project='id').distinct()
+        rows = query.all()
+        makers |= {pk for kind, pk in rows if kind == LabelData.class_node_type}
+        level = {pk for _, pk in rows} - found
+    return levels, makers
+
+
+def _makers(calculations: set[int], makers: set[int]) -> list[Makers]:
+    if not makers:
+        return []
+    query = orm.QueryBuilder().append(
+        orm.Node, filters={'id': {'in': list(makers)}}, project=['attributes.process_label', 'id']
+    )
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for name, pk in sorted(query.iterall()):
+        kinds[name].append(pk)
+    found = []
+    for name, pks in kinds.items():
+        labels = _above(calculations, LabelData, tag='label', project='id').distinct()
+        made_by = {'id': {'in': pks}}
+        labels.append(orm.Node, with_outgoing='label', edge_filters=CREATED, filters=made_by, project=[])
+        found.append(Makers(name, labels.count(), pks))
+    return found
+
+
+def _makers_text(makers: Makers) -> str:
+    first = describe(orm.load_node(makers.pks[0]))
+    return f'{makers.n_labels} by {first}' + (f' and {len(makers.pks) - 1} more like it' if makers.pks[1:] else '')

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
 from aiida.common import exceptions
 from aiida.common.links import LinkType
 
+from aiida_traincraft.calculations.evaluate import EvaluateCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.potential import PotentialData
@@ -15,6 +19,54 @@ from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 
 Window = tuple[float | None, float | None]
+
+# Head of each column, with its unit, and what the database calls it.
+FRAME_COLUMNS = {
+    'uuid': 'uuid',
+    'formula': 'attributes.formula',
+    'atoms': 'attributes.n_atoms',
+    'system': 'attributes.system',
+    'group': 'attributes.group',
+}
+LABEL_COLUMNS = FRAME_COLUMNS | {
+    'energy (eV)': 'attributes.energy',
+    'energy per atom (eV)': 'attributes.energy_per_atom',
+    'max force (eV/Å)': 'attributes.max_force',
+    'pressure (eV/Å³)': 'attributes.pressure',
+    'level of theory': 'attributes.level_of_theory',
+}
+DATASET_COLUMNS = {
+    'uuid': 'uuid',
+    'made': 'ctime',
+    'train': 'attributes.n_train',
+    'test': 'attributes.n_test',
+    'e0': 'attributes.n_e0',
+    'levels of theory': 'attributes.levels_of_theory',
+    'digest': 'attributes.fingerprint',
+}
+POTENTIAL_COLUMNS = {
+    'uuid': 'uuid',
+    'made': 'ctime',
+    'type': 'node_type',
+    'elements': 'attributes.elements',
+    'cutoff (Å)': 'attributes.cutoff',
+}
+SCORE_HEADS = ('energy RMSE (eV/atom)', 'force RMSE (eV/Å)', 'scored on', 'split')
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors of a potential, as ``traincraft.evaluate`` found them."""
+
+    potential: str
+    """UUID."""
+    dataset: str
+    """UUID of the dataset that it was scored on."""
+    digest: str
+    """Digest of that dataset."""
+    split: str
+    errors: dict[str, Any]
+    """Output ``errors``: ``overall``, ``per_element`` and ``per_system``, in eV/atom, eV/Å, ...."""
 
 
 def find_campaigns(name: str | None = None) -> list[orm.WorkChainNode]:
@@ -98,6 +150,59 @@ def find_potentials(
     return _query(PotentialData, filters, campaign, None)
 
 
+def find_scores(potentials: Sequence[str]) -> list[Score]:
+    """Scores of potentials (UUIDs), oldest first."""
+    if not potentials:
+        return []
+    query = orm.QueryBuilder()
+    query.append(PotentialData, filters={'uuid': {'in': list(potentials)}}, tag='potential', project='uuid')
+    query.append(
+        EvaluateCalculation,
+        with_incoming='potential',
+        edge_filters={'label': 'potential'},
+        tag='score',
+        project=[],
+    )
+    query.append(DatasetData, with_outgoing='score', project=['uuid', 'attributes.fingerprint'])
+    query.append(orm.Str, with_outgoing='score', edge_filters={'label': 'split'}, project='attributes.value')
+    query.append(orm.Dict, with_incoming='score', edge_filters={'label': 'errors'}, project='attributes')
+    query.order_by({'score': 'id'})
+    return [Score(*row) for row in query.all()]
+
+
+def rows(query: orm.QueryBuilder, columns: dict[str, str], limit: int | None = None) -> Iterator[list[Any]]:
+    """Values of what a query finds, in the order of the columns, without loading a node.
+
+    Parameters
+    ----------
+    query
+        What one of the functions above gave.
+    columns
+        Head and projection of each column.
+    limit
+        Most rows.
+    """
+    query.add_projection('node', list(columns.values()))
+    if limit is not None:
+        query.limit(limit)
+    yield from query.iterall()
+
+
+def potential_rows(query: orm.QueryBuilder, limit: int | None = None) -> Iterator[list[Any]]:
+    """Values of potentials: ``POTENTIAL_COLUMNS``, then ``SCORE_HEADS``; a row per score, one where there is none."""
+    found = list(rows(query, POTENTIAL_COLUMNS, limit))
+    scores: dict[str, list[Score]] = defaultdict(list)
+    for score in find_scores([row[0] for row in found]):
+        scores[score.potential].append(score)
+    for uuid, made, kind, *facts in found:
+        row = [uuid, made, kind.rstrip('.').rpartition('.')[2], *facts]
+        for score in scores[uuid]:
+            rmse = [score.errors['overall'][name]['rmse'] for name in ('energy', 'forces')]
+            yield [*row, *rmse, score.dataset, score.split]
+        if not scores[uuid]:
+            yield [*row, *[None] * len(SCORE_HEADS)]
+
+
 def _frame_filters(formula: str | None, elements: list[str] | None, system: str | None) -> dict[str, Any]:
     given = {'formula': formula, 'system': system}
     filters: dict[str, Any] = {f'attributes.{key}': value for key, value in given.items() if value is not None}
@@ -119,8 +224,8 @@ def _query(
         raise ValueError('a cycle is counted within a campaign: give the campaign too')
     query = orm.QueryBuilder()
     if campaign is not None:
-        creators = [node.pk for node in _calculations(campaign, cycle)]
-        query.append(orm.CalculationNode, filters={'id': {'in': creators or [-1]}}, tag='creator', project=[])
+        creators = _calculations(campaign, cycle) or [-1]
+        query.append(orm.CalculationNode, filters={'id': {'in': creators}}, tag='creator', project=[])
         query.append(
             node_class,
             with_incoming='creator',
@@ -135,15 +240,18 @@ def _query(
     return query
 
 
-def _calculations(campaign: orm.WorkChainNode, cycle: int | None) -> list[orm.CalculationNode]:
-    """Calculations that a campaign called, directly or through its WorkChains."""
-    links = campaign.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
-    found = []
-    for link in links:
-        if cycle is not None and cycle_of(link.link_label) != cycle:
-            continue
-        members = [link.node, *getattr(link.node, 'called_descendants', [])]
-        found += [node for node in members if isinstance(node, orm.CalculationNode)]
+def _calculations(campaign: orm.WorkChainNode, cycle: int | None) -> list[int]:
+    """PKs of calculations that a campaign called, directly or through its WorkChains; no node is loaded."""
+    found: list[int] = []
+    callers, wanted = [campaign.pk], cycle
+    while callers:
+        query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': {'in': callers}}, tag='caller', project=[])
+        query.append(orm.ProcessNode, with_incoming='caller', edge_project='label', project=['id', 'node_type'])
+        called = [row for row in query.all() if wanted is None or cycle_of(row[2]) == wanted]
+        callers = [pk for pk, kind, _ in called if kind == orm.WorkChainNode.class_node_type]
+        found += [pk for pk, kind, _ in called if kind != orm.WorkChainNode.class_node_type]
+        # Only the campaign's own calls are named by cycle.
+        wanted = None
     return found
 
 

@@ -1,0 +1,162 @@
+"""The health of a dataset as text, JSON and picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aiida_traincraft.science.distribution import Distribution
+from aiida_traincraft.science.health import COVERED_PERCENTILE, Coverage, Health
+
+MOST_NAMES = 10
+MOST_OUTLIERS = 20
+TEXT_WIDTH = 120
+
+
+def write_health(health: Health, title: str, folder: Path) -> None:
+    """Write ``health.txt``, ``health.json`` and ``health.png`` into a folder, which is made if it is not there."""
+    from rich.console import Console
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / 'health.txt').open('w') as handle:
+        console = Console(file=handle, width=TEXT_WIDTH)
+        for part in health_text(health, title):
+            console.print(part, highlight=False, markup=False)
+    (folder / 'health.json').write_text(json.dumps({'dataset': title, **asdict(health)}, indent=2, allow_nan=False))
+    plot_health(health, title, folder / 'health.png')
+
+
+def health_text(health: Health, title: str) -> Iterator[Any]:
+    """Tables and lines for a rich console."""
+    from rich.table import Table
+
+    yield title
+    yield 'structures: ' + ', '.join(f'{count} {split}' for split, count in health.counts.items())
+    for name in ('elements', 'formulas', 'systems'):
+        yield f'{name}: {_most_common(getattr(health, name))}'
+    if health.distributions:
+        columns = ('quantity', 'unit', 'n', 'min', '25 %', 'median', '75 %', 'max', 'mean', 'std')
+        table = Table(*columns, title='distributions over the training and the test frames')
+        for found in health.distributions:
+            numbers = (found.minimum, found.quartile_1, found.median, found.quartile_3, found.maximum)
+            cells = [f'{number:.4g}' for number in (*numbers, found.mean, found.std)]
+            table.add_row(found.quantity, found.unit, str(found.n), *cells)
+        yield table
+    yield f'outliers: {len(health.outliers) or "none"}'
+    for outlier in health.outliers[:MOST_OUTLIERS]:
+        yield (
+            f'  label {outlier.label}: {outlier.quantity} of {outlier.group} {outlier.value:.4g} {outlier.unit}, '
+            f'median {outlier.median:.4g}, score {outlier.score:.1f}'
+        )
+    if len(health.outliers) > MOST_OUTLIERS:
+        yield f'  ... and {len(health.outliers) - MOST_OUTLIERS} more'
+    yield _redundancy_line(health)
+    if health.coverage is None:
+        yield 'coverage of the sealed set: there are no training frames or no test frames to compare'
+    else:
+        yield from _coverage_lines(health.coverage, health.counts)
+
+
+def _most_common(counts: Mapping[str, int]) -> str:
+    shown = [f'{name} {count}' for name, count in list(counts.items())[:MOST_NAMES]]
+    rest = len(counts) - len(shown)
+    return ', '.join([*shown, *([f'and {rest} more'] if rest else [])]) or 'none'
+
+
+def _redundancy_line(health: Health) -> str:
+    found = health.redundancy
+    if found is None:
+        return 'redundancy: there are no training frames'
+    frames = _of(found.n_described, health.counts, 'train')
+    return (
+        f'redundancy: {_share(found.n_near, found.n_described)} of the {frames} '
+        f'have a near duplicate among them (distance up to {found.tolerance:g})'
+    )
+
+
+def _coverage_lines(found: Coverage, counts: Mapping[str, int]) -> Iterator[str]:
+    frames = _of(found.n_described, counts, 'test')
+    yield 'coverage of the sealed set:'
+    if found.threshold is not None and found.n_beyond is not None:
+        yield (
+            f'  {_share(found.n_beyond, found.n_described)} of the {frames} are farther from training than '
+            f'{COVERED_PERCENTILE:g} % of the training frames from each other (distance {found.threshold:.2g})'
+        )
+        for label, distance in found.farthest if found.n_beyond else ():
+            yield f'  farthest: label {label}, ' + ('of new elements' if distance is None else f'{distance:.2g}')
+    else:
+        yield '  there are no two training frames of the same elements to compare with'
+    yield f'  {_share(found.n_near, found.n_described)} of the {frames} have a near duplicate in the training set'
+    for what, names in (('elements', found.new_elements), ('compositions', found.new_compositions)):
+        yield f'  {what} that training lacks: {", ".join(names) or "none"}'
+
+
+def _share(part: int, whole: int) -> str:
+    return f'{part} ({100 * part / whole:.1f} %)'
+
+
+def _of(described: int, counts: Mapping[str, int], split: str) -> str:
+    """How many frames were looked at, and whether that is all of them."""
+    name = {'train': 'training', 'test': 'test'}[split]
+    if described < counts[split]:
+        return f'{described} {name} frames drawn at random from {counts[split]}'
+    return f'{described} {name} frames'
+
+
+def plot_health(health: Health, title: str, path: Path) -> None:
+    """Draw the distributions, and how near training and test frames lie to each other."""
+    # A figure of its own needs no display and leaves pyplot's global state alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    found = health.distributions
+    figure = Figure(figsize=(11, 6.5), layout='constrained')
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, 3).flatten()
+    _histograms(panels[0], 'energy', 'structures', [one for one in found if one.quantity.endswith('energy')])
+    _histograms(panels[1], 'norm of the force', 'atoms', [one for one in found if one.quantity.startswith('force on ')])
+    for axes, name in zip(panels[2:5], ('volume', 'density', 'atoms'), strict=True):
+        _histograms(axes, name, 'structures', [one for one in found if one.quantity == name])
+    panels[1].set_yscale('log')
+    _distances(panels[5], health.coverage)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=150)
+
+
+def _histograms(axes: Any, name: str, what: str, found: list[Distribution]) -> None:
+    """Outlines of histograms of one unit; a legend where there is more than one."""
+    if not found:
+        _say(axes, f'{name}: none')
+        return
+    for one in found:
+        axes.stairs(one.counts, one.edges, label=one.quantity, fill=len(found) == 1, alpha=0.8)
+    label = found[0].quantity if len(found) == 1 else name
+    axes.set_xlabel(f'{label} ({found[0].unit})' if found[0].unit else f'{label} per structure')
+    axes.set_ylabel(what)
+    if len(found) > 1:
+        axes.legend(fontsize='small')
+
+
+def _distances(axes: Any, coverage: Coverage | None) -> None:
+    """Cumulative shares of the distances to the nearest training frame."""
+    drawn = [one for one in (coverage.train, coverage.test) if one is not None] if coverage is not None else []
+    if coverage is None or not drawn:
+        _say(axes, 'coverage: nothing to compare')
+        return
+    for one in drawn:
+        shares = [sum(one.counts[:end]) / one.n for end in range(len(one.edges))]
+        axes.step(one.edges, shares, where='post', label=one.quantity)
+    if coverage.threshold is not None:
+        axes.axvline(coverage.threshold, color='grey', linestyle=':', label=f'{COVERED_PERCENTILE:g} % of training')
+    axes.set_xscale('log')
+    axes.set_xlabel('relative descriptor distance')
+    axes.set_ylabel('share of structures')
+    axes.legend(fontsize='small')
+
+
+def _say(axes: Any, text: str) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha='center', va='center', transform=axes.transAxes)
