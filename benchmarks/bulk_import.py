@@ -136,7 +136,7 @@ def write_file(path: Path, count: int, seed: int) -> None:
 
 
 def read(path: Path) -> Any:
-    return read_labelled(path, LabelKeys())
+    return (frame for frame, _ in read_labelled(path, LabelKeys()))
 
 
 def hdf5(options: argparse.Namespace) -> dict[str, float]:

@@ -116,7 +116,7 @@ def finish(path: Path) -> None:
     process = import_frames([path], LEVEL, ImportOptions()).process
     assert process.is_sealed
     uuids = process.outputs.manifest.uuids
-    expected = [frame.content_hash() for frame in read_labelled(path, LabelKeys())]
+    expected = [frame.content_hash() for frame, _ in read_labelled(path, LabelKeys())]
     assert [frame.content_hash() for frame in read_structures(uuids)] == expected
     query = orm.QueryBuilder().append(orm.CalculationNode, filters={'id': process.pk}, tag='process')
     query.append(LabelData, with_incoming='process', project='uuid')

@@ -175,12 +175,12 @@ def test_near_duplicates_are_left_out(frames, level, tmp_path):
     write_extxyz(path, [frames[0], frames[1], turned])
     done = import_frames([path], level, ImportOptions(near_dedup=1e-4))
     assert (done.report.accepted, done.report.near) == (2, 1)
-    write_extxyz(other, [turned, frames[2]])
+    write_extxyz(other, [turned, frames[2], frames[0]])
     done = import_frames([other], level, ImportOptions(near_dedup=1e-4))
-    assert (done.report.accepted, done.report.near) == (1, 1)
+    assert (done.report.accepted, done.report.near, done.report.known) == (1, 1, 1)
     # A near duplicate of another level of theory is none.
     done = import_frames([other], level | {'cutoff': 40.0}, ImportOptions(near_dedup=1e-4))
-    assert (done.report.accepted, done.report.near) == (2, 0)
+    assert (done.report.accepted, done.report.near) == (3, 0)
 
 
 def test_an_import_that_is_cut_off_goes_on(path, level, monkeypatch):

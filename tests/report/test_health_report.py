@@ -29,10 +29,11 @@ def test_a_labelled_dataset(tmp_path, copper_frames):
     spoilt[3].properties['energy'] += 100.0
     text, content = written(tmp_path, spoilt[:24], spoilt[24:], max_described=20)
     assert 'structures: 24 train, 6 test, 0 e0' in text
-    assert 'label label-3: energy of Cu ' in text
+    assert 'energy of Cu, median ' in text
+    assert '    label label-3: ' in text
     assert 'Å³/atom' in text
     assert '20 training frames drawn at random from 24' in text
-    assert 'of the 6 test frames are farther from training' in text
+    assert 'of the 6 test frames are farther from training than ' in text
     assert max(map(len, text.splitlines())) <= 120
     assert content['dataset'] == 'dataset of a test'
     assert content['outliers'][0]['label'] == 'label-3'

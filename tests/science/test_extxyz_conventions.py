@@ -23,7 +23,7 @@ def frame() -> tuple[Atoms, np.ndarray]:
 
 def read(path, **keys) -> tuple[list[Structure | Refusal], LabelKeys]:
     used = LabelKeys(keys)
-    return list(read_labelled(path, used)), used
+    return [found for found, _ in read_labelled(path, used)], used
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +22,15 @@ from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, level_hash
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.reading import find_node, find_output, iterate_structures
-from aiida_traincraft.provenance.staging import ImportOptions, ImportReport, KnownLabels, digest_file, stage, staged
+from aiida_traincraft.provenance.staging import (
+    DESCRIBED_AT_ONCE,
+    ImportOptions,
+    ImportReport,
+    KnownLabels,
+    digest_file,
+    stage,
+    staged,
+)
 from aiida_traincraft.science.near_duplicates import NearDuplicates
 
 PROCESS_LABEL = 'import_frames'
@@ -177,8 +186,9 @@ def _known_labels(level: str, process: orm.CalculationNode | None) -> KnownLabel
 
 def _add_known(near: NearDuplicates, known: KnownLabels) -> None:
     uuids = [uuid for uuid, _ in known.values()]
-    for uuid, structure in zip(uuids, iterate_structures(uuids), strict=True):
-        near.add(f'label {uuid}', structure)
+    structures = iterate_structures(uuids)
+    while batch := list(islice(structures, DESCRIBED_AT_ONCE)):
+        near.add_many([''] * len(batch), batch)
 
 
 def _new_process(source: dict[str, Any], level: dict[str, Any]) -> orm.CalculationNode:

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import IO, Any
 
 from aiida_traincraft.data.bulk import NewFrame, ReadyFrame, prepare_frames
+from aiida_traincraft.data.frame import check_geometry
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.science.extxyz import CONVENTIONS, LabelKeys, Refusal, read_labelled
+from aiida_traincraft.science.beside import iterate_beside
+from aiida_traincraft.science.extxyz import CONVENTIONS, Refusal
 from aiida_traincraft.science.near_duplicates import NearDuplicates
-from aiida_traincraft.science.plausibility import RULES, Consistency, check_frame
+from aiida_traincraft.science.plausibility import RULES, Judged, read_plausible
 from aiida_traincraft.science.structure import Structure
 
 DESCRIBED_AT_ONCE = 200
+LARGE = 5_000_000
+"""Bytes from which files are read by a process of their own: it takes a second to start."""
 REPORTED_REFUSALS = 1000
 
 KnownLabels = Mapping[str, tuple[str, str]]
@@ -130,11 +134,11 @@ def stage(
     progress
         Told how many bytes were read.
     """
-    report, keys = ImportReport(), LabelKeys(dict(options.keys))
+    report = ImportReport()
     seen: dict[str, tuple[str, str]] = {}
-    frames = _judged(paths, level, options, keys, report, progress)
+    frames = _judged(paths, level, options, report, progress)
     if near is not None:
-        frames = _without_near(frames, near, report)
+        frames = _without_near(frames, near, known, report)
     for number, place, structure in frames:
         try:
             pair = list(prepare_frames(_pair(structure, number)))
@@ -156,7 +160,6 @@ def stage(
             report.accepted += not twin
             report.systems[structure.provenance.get('system') or ''] += 1
             pickle.dump((uuid, twin) if twin else pair, spool)
-    report.keys, report.unused_keys = dict(keys.counts), dict(keys.beside)
     return report
 
 
@@ -173,42 +176,52 @@ def _judged(
     paths: Sequence[Path],
     level: str,
     options: ImportOptions,
-    keys: LabelKeys,
     report: ImportReport,
     progress: Callable[[int], None] | None,
 ) -> Iterator[tuple[int, tuple[str, int], Structure]]:
     """Number, place and structure of each plausible frame."""
-    for path in paths:
-        consistency = Consistency()
-        for number, found in enumerate(read_labelled(path, keys, progress)):
-            place, report.frames = (path.name, number), report.frames + 1
-            if isinstance(found, Refusal):
-                report.refusals.append(found)
-                continue
-            try:
-                check_frame(found, options.allow)
-            except ValueError as error:
-                report.refusals.append(Refusal(*place, getattr(error, 'rule', 'format'), str(error)))
-                continue
-            consistency.add(found)
-            found.provenance |= {'level_of_theory': level, 'source': f'{path.name}@{number}'}
-            if found.provenance.get('system') is None and options.system is not None:
-                found.provenance['system'] = options.system
-            yield report.frames - 1, place, found
-        if 'units' not in options.allow:
-            report.problems += [f'{path.name}: {text}' for text in consistency.verdicts()]
+    arguments = (paths, options.keys, options.allow)
+    large = sum(path.stat().st_size for path in paths) > LARGE
+    for item in iterate_beside(read_plausible, *arguments) if large else read_plausible(*arguments):
+        if isinstance(item, Judged):
+            report.problems = item.problems
+            report.keys, report.unused_keys = dict(item.keys.counts), dict(item.keys.beside)
+            continue
+        report.frames += 1
+        if progress is not None:
+            progress(item.n_bytes)
+        found = item.found
+        if isinstance(found, Refusal):
+            report.refusals.append(found)
+            continue
+        found.provenance |= {'level_of_theory': level, 'source': f'{item.file}@{item.number}'}
+        if found.provenance.get('system') is None and options.system is not None:
+            found.provenance['system'] = options.system
+        yield report.frames - 1, (item.file, item.number), found
 
 
 def _without_near(
-    frames: Iterator[tuple[int, tuple[str, int], Structure]], near: NearDuplicates, report: ImportReport
+    frames: Iterator[tuple[int, tuple[str, int], Structure]],
+    near: NearDuplicates,
+    known: KnownLabels,
+    report: ImportReport,
 ) -> Iterator[tuple[int, tuple[str, int], Structure]]:
     while batch := list(islice(frames, DESCRIBED_AT_ONCE)):
-        names = [f'{file}, frame {frame}' for _, (file, frame), _ in batch]
-        for item, found in zip(batch, near.add_many(names, [item[2] for item in batch]), strict=True):
-            if found is None:
-                yield item
-            else:
-                report.near += 1
+        described = [item for item in batch if _can_be_near(item[2], known)]
+        names = [f'{file}, frame {frame}' for _, (file, frame), _ in described]
+        matches = near.add_many(names, [item[2] for item in described])
+        dropped = {item[0] for item, match in zip(described, matches, strict=True) if match is not None}
+        report.near += len(dropped)
+        yield from (item for item in batch if item[0] not in dropped)
+
+
+def _can_be_near(structure: Structure, known: KnownLabels) -> bool:
+    """Whether a frame is to be described: not one that is refused later on, nor one that is stored just so."""
+    try:
+        check_geometry(structure)
+    except ValueError:
+        return False
+    return structure.content_hash() not in known
 
 
 def _pair(structure: Structure, number: int) -> Iterable[NewFrame]:

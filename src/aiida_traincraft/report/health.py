@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.science.distribution import Distribution
+from aiida_traincraft.science.distribution import Distribution, Outlier
 from aiida_traincraft.science.health import COVERED_PERCENTILE, Coverage, Health
 
 MOST_NAMES = 10
-MOST_OUTLIERS = 20
+MOST_OUTLIERS = 5
 TEXT_WIDTH = 120
 
 
@@ -45,19 +45,26 @@ def health_text(health: Health, title: str) -> Iterator[Any]:
             cells = [f'{number:.4g}' for number in (*numbers, found.mean, found.std)]
             table.add_row(found.quantity, found.unit, str(found.n), *cells)
         yield table
-    yield f'outliers: {len(health.outliers) or "none"}'
-    for outlier in health.outliers[:MOST_OUTLIERS]:
-        yield (
-            f'  label {outlier.label}: {outlier.quantity} of {outlier.group} {outlier.value:.4g} {outlier.unit}, '
-            f'median {outlier.median:.4g}, score {outlier.score:.1f}'
-        )
-    if len(health.outliers) > MOST_OUTLIERS:
-        yield f'  ... and {len(health.outliers) - MOST_OUTLIERS} more'
+    yield from _outlier_lines(health.outliers)
     yield _redundancy_line(health)
     if health.coverage is None:
         yield 'coverage of the sealed set: there are no training frames or no test frames to compare'
     else:
         yield from _coverage_lines(health.coverage, health.counts)
+
+
+def _outlier_lines(outliers: Sequence[Outlier]) -> Iterator[str]:
+    """The furthest of each element and composition, so that many of one do not hide one of another."""
+    yield f'outliers: {len(outliers) or "none"}'
+    groups: dict[tuple[str, str], list[Outlier]] = {}
+    for outlier in outliers:
+        groups.setdefault((outlier.quantity, outlier.group), []).append(outlier)
+    for (quantity, group), found in list(groups.items())[:MOST_NAMES]:
+        yield f'  {quantity} of {group}, median {found[0].median:.4g} {found[0].unit}: {len(found)}'
+        for outlier in found[:MOST_OUTLIERS]:
+            yield f'    label {outlier.label}: {outlier.value:.4g} {outlier.unit}, score {outlier.score:.1f}'
+    if len(groups) > MOST_NAMES:
+        yield f'  ... and {len(groups) - MOST_NAMES} more elements and compositions, see health.json'
 
 
 def _most_common(counts: Mapping[str, int]) -> str:
@@ -82,9 +89,10 @@ def _coverage_lines(found: Coverage, counts: Mapping[str, int]) -> Iterator[str]
     yield 'coverage of the sealed set:'
     if found.threshold is not None and found.n_beyond is not None:
         yield (
-            f'  {_share(found.n_beyond, found.n_described)} of the {frames} are farther from training than '
-            f'{COVERED_PERCENTILE:g} % of the training frames from each other (distance {found.threshold:.2g})'
+            f'  {_share(found.n_beyond, found.n_described)} of the {frames} are farther from training '
+            f'than {found.threshold:.2g}'
         )
+        yield f'  ({COVERED_PERCENTILE:g} % of the training frames have another one within that distance)'
         for label, distance in found.farthest if found.n_beyond else ():
             yield f'  farthest: label {label}, ' + ('of new elements' if distance is None else f'{distance:.2g}')
     else:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -106,9 +107,7 @@ class LabelKeys:
         return None
 
 
-def read_labelled(
-    path: Path, keys: LabelKeys, progress: Callable[[int], None] | None = None
-) -> Iterator[Structure | Refusal]:
+def read_labelled(path: Path, keys: LabelKeys) -> Iterator[tuple[Structure | Refusal, int]]:
     """Read a file frame by frame.
 
     Parameters
@@ -117,36 +116,33 @@ def read_labelled(
         Extended XYZ file.
     keys
         Keys to use; filled in while reading.
-    progress
-        Told how many bytes each frame took.
 
     Yields
     ------
-    Structure or Refusal
-        In the order of the file. Energy in eV, forces in eV/Å, stress in eV/Å³ with ASE's sign and order, as far as the
-        file keeps to these units. What is under other keys stays: per-atom columns as arrays, the rest in
-        ``provenance["info"]``. After damage that hides where the next frame begins, one refusal ends the file.
+    tuple
+        A structure or why there is none, in the order of the file, and how many bytes it took. Energy in eV, forces in
+        eV/Å, stress in eV/Å³ with ASE's sign and order, as far as the file keeps to these units. What is under other
+        keys stays: per-atom columns as arrays, the rest in ``provenance["info"]``. After damage that hides where the
+        next frame begins, one refusal ends the file.
     """
     with path.open('rb') as handle:
-        number = 0
-        while True:
+        for number in count():
             begin = handle.tell()
             try:
                 text, n_atoms = _frame_text(handle)
             except FrameError as error:
-                yield Refusal(path.name, number, error.rule, f'{error}; nothing behind it can be read')
+                yield Refusal(path.name, number, error.rule, f'{error}; nothing behind it can be read'), 0
                 return
             if not text:
                 if number == 0:
-                    yield Refusal(path.name, 0, 'format', 'the file holds no frame')
+                    yield Refusal(path.name, 0, 'format', 'the file holds no frame'), 0
                 return
+            found: Structure | Refusal
             try:
-                yield _structure(_parse(text, n_atoms), keys)
+                found = _structure(_parse(text, n_atoms), keys)
             except FrameError as error:
-                yield Refusal(path.name, number, error.rule, str(error))
-            number += 1
-            if progress is not None:
-                progress(handle.tell() - begin)
+                found = Refusal(path.name, number, error.rule, str(error))
+            yield found, handle.tell() - begin
 
 
 def _frame_text(handle: BinaryIO) -> tuple[str, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from ase.geometry import find_mic
 from ase.units import Bohr, GPa, Hartree, Rydberg, kcal, mol
 
 from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.extxyz import FrameError
+from aiida_traincraft.science.extxyz import FrameError, LabelKeys, Refusal, read_labelled
 from aiida_traincraft.science.structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
@@ -60,6 +61,64 @@ STRESS_FACTORS = {
     GPa / 10: 'the stress seems to be in kbar',
     -GPa / 10: 'the stress seems to be in kbar, with the wrong sign (that of VASP)',
 }
+
+
+@dataclass
+class Judged:
+    """What reading told besides the frames, through all files."""
+
+    keys: LabelKeys
+    problems: list[str] = field(default_factory=list)
+    """What is wrong with a file as a whole."""
+
+
+@dataclass(frozen=True)
+class JudgedFrame:
+    """A frame, or why it is refused."""
+
+    file: str
+    number: int
+    """In its file."""
+    n_bytes: int
+    """Length of the frame in the file."""
+    found: Structure | Refusal
+
+
+def read_plausible(
+    paths: Sequence[Path], chosen: Mapping[str, str], allowed: Sequence[str]
+) -> Iterator[JudgedFrame | Judged]:
+    """Read labelled extended XYZ files and judge every frame.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    chosen
+        Key by property, where the user chose (see :class:`~aiida_traincraft.science.extxyz.LabelKeys`).
+    allowed
+        Names of ``RULES`` that are not applied.
+
+    Yields
+    ------
+    JudgedFrame, and in the end Judged
+        Frames in the order of the files.
+    """
+    judged = Judged(LabelKeys(dict(chosen)))
+    for path in paths:
+        consistency = Consistency()
+        for number, (found, n_bytes) in enumerate(read_labelled(path, judged.keys)):
+            if isinstance(found, Structure):
+                try:
+                    check_frame(found, allowed)
+                    consistency.add(found)
+                except ValueError as error:
+                    rule = getattr(error, 'rule', 'format')
+                    yield JudgedFrame(path.name, number, n_bytes, Refusal(path.name, number, rule, str(error)))
+                    continue
+            yield JudgedFrame(path.name, number, n_bytes, found)
+        if 'units' not in allowed:
+            judged.problems += [f'{path.name}: {text}' for text in consistency.verdicts()]
+    yield judged
 
 
 def check_frame(structure: Structure, allowed: Sequence[str] = ()) -> None:
