@@ -204,7 +204,7 @@ def load(create: bool = False) -> None:
 
 
 def import_(options: argparse.Namespace) -> dict[str, float]:
-    """Import the file; seconds in all and of storing, peak memory (MB) of this process."""
+    """Import the file; seconds in all and of storing, peak memory (MB) of this process and its child."""
     from aiida_traincraft.provenance.imports import import_frames
     from aiida_traincraft.provenance.staging import ImportOptions
 
@@ -220,7 +220,9 @@ def import_(options: argparse.Namespace) -> dict[str, float]:
     end = time.perf_counter()
     if done.report.accepted != options.frames:
         raise RuntimeError(f'{done.report.accepted} of {options.frames} frames were imported')
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # With that of the process that reads.
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    memory = sum(resource.getrusage(process).ru_maxrss for process in who) / 1024
     return {'seconds': end - begin, 'storing': end - judged, 'memory': memory}
 
 
