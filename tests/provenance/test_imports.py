@@ -204,8 +204,8 @@ def test_an_import_that_is_cut_off_goes_on(path, level, monkeypatch):
     assert len({orm.load_node(uuid).creator.pk for uuid in members(done.process)}) == 1
 
 
-def test_two_imports_of_one_file_at_once_are_refused(path, level):
-    with imports._only_one(path), pytest.raises(ValueError, match='is being imported by another process'):
+def test_two_imports_of_one_level_at_once_are_refused(path, level):
+    with imports._only_one(level_hash(level)), pytest.raises(ValueError, match='another import at the level of theory'):
         import_frames([path], level, ImportOptions())
 
 
@@ -216,7 +216,7 @@ def test_levels_of_theory(tmp_path):
     file = tmp_path / 'level.toml'
     file.write_text('functional = "PBE"\necutwfc = 60.0\n')
     assert parse_level(str(file)) == {'functional': 'PBE', 'ecutwfc': 60.0}
-    for text in ('  ', str(tmp_path / 'none.json')):
+    for text in ('  ', str(tmp_path / 'none.json'), node.hash[:7] + 'f0', '00000000-0000-0000-0000-000000000000'):
         with pytest.raises((ValueError, OSError)):
             parse_level(text)
 
@@ -230,6 +230,7 @@ def test_options_name_what_is_unknown():
 
 DAMAGES = {
     'truncated': lambda rng, lines: lines[: rng.choice([n for n in range(1, len(lines)) if n % 6])],
+    'cut': lambda rng, lines: lines,
     'cut row': lambda rng, lines: _row(rng, lines, lambda words: words[:-1]),
     'long row': lambda rng, lines: _row(rng, lines, lambda words: [*words, '0.5']),
     'nan': lambda rng, lines: _value(rng, lines, rng.choice(['nan', 'NaN', 'inf', '-inf'])),
@@ -240,6 +241,13 @@ DAMAGES = {
     'lattice': lambda rng, lines: _line(rng, lines, 1, 'Lattice="3.6 0 0 0 3.6" energy=-1.0'),
     'binary': lambda rng, lines: _line(rng, lines, rng.randrange(6), '\x00\x01\udcff\udcfe' * 30),
 }
+
+
+def cut(rng, content):
+    """Cut a file at a byte that is no end of a frame."""
+    ends = [place for place, line in enumerate(content.split(b'\n')) if place % 6 == 0]
+    offsets = [sum(len(line) + 1 for line in content.split(b'\n')[:number]) for number in ends]
+    return content[: rng.choice([place for place in range(1, len(content)) if place not in offsets])]
 
 
 def _line(rng, lines, place, text):
@@ -258,23 +266,47 @@ def _value(rng, lines, text):
     return _row(rng, lines, lambda words: [*words[:column], text, *words[column + 1 :]])
 
 
-def test_500_damaged_files_are_refused_by_name_and_frame(tmp_path, level):
+def test_506_damaged_files_are_refused_by_name_and_frame(tmp_path, level):
     atoms = Atoms('Cu4', [[0, 0, 0], [0, 1.8, 1.8], [1.8, 0, 1.8], [1.8, 1.8, 0]], cell=[3.6] * 3, pbc=True)
     atoms.info['energy'], atoms.arrays['forces'] = -1.0, np.zeros((4, 3))
     path = tmp_path / 'damaged.extxyz'
     write(path, [atoms] * 5, format='extxyz', write_results=False)
     good = path.read_text().splitlines()
     rng, before = random.Random(7), count_nodes()
-    for name in [name for name in DAMAGES for _ in range(50)]:
+    for name in [name for name in DAMAGES for _ in range(46)]:
         lines = DAMAGES[name](rng, list(good))
-        path.write_bytes('\n'.join(lines).encode('utf-8', 'surrogateescape'))
+        content = ('\n'.join(lines) + '\n').encode('utf-8', 'surrogateescape')
+        path.write_bytes(cut(rng, content) if name == 'cut' else content)
         done = import_frames([path], level, ImportOptions())
         assert done.process is None, name
         (refusal, *_) = done.report.refusals
         assert refusal.file == 'damaged.extxyz', name
         assert 0 <= refusal.frame <= 5, name
-        assert len(refusal.reason) < 200, name
+        assert len(refusal.reason) < 300, name
     path.write_bytes(b'')
     (refusal,) = import_frames([path], level, ImportOptions()).report.refusals
     assert str(refusal) == 'damaged.extxyz, frame 0: the file holds no frame'
     assert count_nodes() == before
+
+
+def test_files_may_differ_in_keys_and_share_a_name(tmp_path, frames, level):
+    (tmp_path / 'other').mkdir()
+    one, two = tmp_path / 'data.extxyz', tmp_path / 'other' / 'data.extxyz'
+    write_extxyz(one, frames[:2])
+    write_extxyz(two, frames[2:5])
+    two.write_text(two.read_text().replace('REF_energy', 'energy').replace('REF_forces', 'forces'))
+    done = import_frames([one, two], level, ImportOptions(group_by_file=True))
+    assert done.report.keys['REF_energy'] == 2
+    assert done.report.keys['energy'] == 3
+    groups = {orm.load_node(uuid).group for uuid in members(done.process)}
+    assert groups == {str(one), str(two)}
+
+
+def test_the_report_of_an_import_is_kept(frames, level, tmp_path):
+    path = tmp_path / 'data.extxyz'
+    frames[4].properties['forces'][0] += 3.0
+    write_extxyz(path, frames)
+    first = import_frames([path], level, ImportOptions(skip_refused=True))
+    again = import_frames([path], level, ImportOptions(skip_refused=True))
+    assert again.finished_before
+    assert again.report == first.report

@@ -122,7 +122,71 @@ def test_damage_names_file_and_frame(tmp_path):
     path.write_text('\n'.join(path.read_text().splitlines()[:-2]) + '\n')
     *good, refused = read(path)[0]
     assert len(good) == 2
-    assert str(refused) == 'cut.extxyz, frame 2: is truncated: 2 of 4 atoms are there; nothing behind it can be read'
+    assert str(refused).startswith(
+        'cut.extxyz, frame 2: is truncated: 2 of 4 atoms are there; nothing behind it can be'
+    )
     path.write_bytes(bytes(range(256)) * 4)
     (refused,) = read(path)[0]
     assert (refused.frame, refused.rule) == (0, 'format')
+
+
+def written(path, count=3, **info):
+    atoms, values = frame()
+    atoms.info |= {'energy': -1.0, **info}
+    atoms.arrays['forces'] = values
+    write(path, [atoms] * count, format='extxyz', write_results=False)
+    return path
+
+
+def test_a_cut_inside_the_last_number_is_seen(tmp_path):
+    path = written(tmp_path / 'cut.extxyz')
+    path.write_bytes(path.read_bytes()[:-3])
+    *good, refused = read(path)[0]
+    assert (len(good), refused.frame, refused.rule) == (2, 2, 'last_line')
+    assert all(isinstance(found, Structure) for found, _ in read_labelled(path, LabelKeys(), allowed=['last_line']))
+
+
+def test_a_wrong_number_of_atoms_refuses_its_own_frame(tmp_path):
+    path = written(tmp_path / 'count.extxyz')
+    lines = path.read_text().splitlines()
+    lines[6] = '3'
+    path.write_text('\n'.join(lines) + '\n')
+    good, wrong, behind = read(path)[0]
+    assert isinstance(good, Structure)
+    assert (wrong.frame, behind.frame) == (1, 2)
+    assert 'its number of atoms may be wrong' in wrong.reason
+
+
+def test_one_undecodable_frame_hides_no_other(tmp_path):
+    path = written(tmp_path / 'latin.extxyz', author='x')
+    first, second = path.read_bytes().split(b'author=x', 2)[:2]
+    path.write_bytes(first + b'author=\xe9' + second + b'author=x' + path.read_bytes().split(b'author=x', 2)[2])
+    refused, *good = read(path)[0]
+    assert (refused.frame, refused.reason, len(good)) == (0, 'is no text', 2)
+
+
+@pytest.mark.parametrize(
+    ('info', 'message'),
+    [
+        ({'tc_provenance': '{"magnetization": NaN}'}, 'no JSON of finite numbers'),
+        ({'config_type': 'a\x01b'}, 'control characters'),
+        ({'REF_stress': [np.nan] * 9}, 'not finite'),
+    ],
+)
+def test_what_the_database_could_not_hold_is_refused(tmp_path, info, message):
+    (refused,) = read(written(tmp_path / 'odd.extxyz', 1, **info))[0]
+    assert message in refused.reason
+
+
+def test_a_virial_beside_a_stress_is_kept_as_it_is(tmp_path):
+    (found,), keys = read(written(tmp_path / 'both.extxyz', 1, REF_stress=STRESS, REF_virials=np.arange(9.0)))
+    assert np.allclose(found.properties['stress'], STRESS)
+    assert found.provenance['info'] == {'REF_virials': list(range(9))}
+    assert keys.beside == {'REF_virials': 1}
+
+
+def test_an_isolated_atom_may_lack_forces(tmp_path):
+    path = tmp_path / 'atom.extxyz'
+    write(path, Atoms('Cu', info={'config_type': 'isolated_atom', 'energy': -0.5}), format='extxyz')
+    (found,), _ = read(path)
+    assert found.properties['forces'].tolist() == [[0, 0, 0]]

@@ -123,3 +123,27 @@ def test_numbers_that_are_none_are_always_refused(value):
             (frame.properties['forces'] if name == 'forces' else frame.atoms.positions)[1, 2] = value
         with pytest.raises(FrameError, match=name):
             check_frame(frame, ['net_force', 'large_force', 'short_distance', 'density'])
+
+
+def test_large_units_of_stress_are_seen_beside_forces():
+    atoms = bulk('Cu', cubic=True).repeat((2, 2, 2))
+    rng, frames = np.random.default_rng(4), []
+    for _ in range(20):
+        copy = atoms.copy()
+        copy.set_cell(copy.cell.array * (1 + rng.uniform(-0.003, 0.003)), scale_atoms=True)
+        copy.positions += rng.normal(scale=0.02, size=copy.positions.shape)
+        frames.append(label(copy))
+    assert verdicts(frames) == []
+    (text,) = verdicts(frames, stress=1 / units.GPa)
+    assert 'stress seems to be in GPa' in text
+
+
+def test_energies_that_stand_still_are_seen(trajectory):
+    (text,) = verdicts(trajectory, energy=0.0)
+    assert 'the energies do not change, although forces or stress do work' in text
+
+
+def test_energies_of_all_electrons_are_plausible():
+    frame = label(bulk('Cu', cubic=True))
+    frame.properties['energy'] = -535_000.0 * len(frame)
+    check_frame(frame)

@@ -27,6 +27,7 @@ MOST_SHOWN = 20
 @click.option('--system', help='System of frames that name none (by config_type, or a --key system=KEY).')
 @click.option('--allow', multiple=True, metavar='RULE', help='Rule of plausibility not to apply; repeatable.')
 @click.option('--skip-refused', is_flag=True, help='Store the good frames although others are refused.')
+@click.option('--group-by-file', is_flag=True, help='Each file is one trajectory: a split never parts its frames.')
 @click.option('--near-dedup', type=float, metavar='TOLERANCE', help='Leave out near duplicates; slow.')
 @click.option('--dry-run', is_flag=True, help='Judge and report only.')
 @click.option(
@@ -41,6 +42,7 @@ def import_(
     system: str | None,
     allow: tuple[str, ...],
     skip_refused: bool,
+    group_by_file: bool,
     near_dedup: float | None,
     dry_run: bool,
     report: Path | None,
@@ -62,7 +64,7 @@ def import_(
         raise click.BadParameter('give PROPERTY=KEY, such as energy=dft_energy', param_hint='--key')
     if len({path.resolve() for path in files}) < len(files):
         raise click.BadParameter('a file is given twice', param_hint='FILES')
-    options = ImportOptions(chosen, system, allow, skip_refused, near_dedup)
+    options = ImportOptions(chosen, system, allow, skip_refused, group_by_file, near_dedup)
     profiles.load(profile)
     console = Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())

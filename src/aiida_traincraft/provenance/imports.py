@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import string
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -16,12 +17,14 @@ from typing import IO, Any
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
+from aiida.manage import get_manager
+from aiida.manage.configuration import get_config
 
 from aiida_traincraft.data.bulk import ReadyFrame, create_frames, link_inputs
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, level_hash
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.reading import find_node, find_output, iterate_structures
+from aiida_traincraft.data.reading import find_output, iterate_structures
 from aiida_traincraft.provenance.staging import (
     DESCRIBED_AT_ONCE,
     ImportOptions,
@@ -86,7 +89,7 @@ def import_frames(
     Raises
     ------
     ValueError
-        If another import of the first file is under way.
+        If another import at the same level of theory is under way.
     OSError
         If a file cannot be read.
     """
@@ -95,10 +98,10 @@ def import_frames(
     total = sum(path.stat().st_size for path in paths)
     source = {'files': files, 'options': options.content()}
     digest = level_hash(level)
-    before = _find(source, digest)
-    if before is not None and before.is_sealed:
-        return Imported(_stored_report(before), before, finished_before=True)
-    with tempfile.TemporaryFile() as spool:
+    with nullcontext() if dry_run else _only_one(digest), tempfile.TemporaryFile() as spool:
+        before = _find(source, digest)
+        if before is not None and before.is_sealed:
+            return Imported(_stored_report(before), before, finished_before=True)
         near = None if options.near_dedup is None else NearDuplicates(options.near_dedup)
         known = _known_labels(digest, before)
         if near is not None:
@@ -108,9 +111,8 @@ def import_frames(
         if dry_run or bad or not report.accepted + report.known:
             return Imported(report, None)
         spool.seek(0)
-        with _only_one(paths[0]):
-            process = before or _new_process(source, level)
-            _store(process, spool, report, lambda size: tell('storing', size, 2 * report.accepted))
+        process = before or _new_process(source, level)
+        _store(process, spool, report, lambda size: tell('storing', size, 2 * report.accepted))
     return Imported(report, process)
 
 
@@ -133,14 +135,17 @@ def parse_level(text: str) -> dict[str, Any]:
     name = text.strip()
     if not name:
         raise ValueError('the level of theory is empty: say what made the labels, such as "PBE, 60 Ry, VASP 6.4"')
-    if len(name) >= SHORTEST_HASH:
-        query = orm.QueryBuilder().append(LevelOfTheoryData, filters={'label': {'like': f'{name.lower()}%'}})
-        found = query.all(flat=True) if all(c in '0123456789abcdef' for c in name.lower()) else []
-        if len({node.hash for node in found}) > 1:
-            raise ValueError(f'{name} is the beginning of {len(found)} levels of theory: give more digits')
-        node = found[0] if found else find_node(name) if name.count('-') == 4 else None
-        if isinstance(node, LevelOfTheoryData):
-            return node.content
+    plain = name.lower().replace('-', '')
+    if len(plain) >= SHORTEST_HASH and not set(plain) - set(string.hexdigits):
+        query = orm.QueryBuilder().append(
+            LevelOfTheoryData, filters={'or': [{'label': {'like': f'{plain}%'}}, {'uuid': name.lower()}]}
+        )
+        found = {node.hash: node for (node,) in query.iterall()}
+        if len(found) != 1:
+            number = 'no level' if not found else f'{len(found)} levels'
+            raise ValueError(f'{number} of theory stored here with the hash or UUID {name!r}')
+        (node,) = found.values()
+        return dict(node.content)
     path = Path(name)
     if path.suffix in ('.json', '.toml'):
         import tomllib
@@ -238,17 +243,16 @@ def _store(
 
 
 def _stored_report(process: orm.CalculationNode) -> ImportReport:
-    content = find_output(process, 'report').get_dict()
-    numbers = ('frames', 'accepted', 'known', 'repeated', 'near', 'keys', 'unused_keys')
-    return ImportReport(**{key: content[key] for key in numbers})
+    return ImportReport.from_content(find_output(process, 'report').get_dict())
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Refuse a second import of the same file beside the first: both would write the same links."""
-    with path.open('rb') as handle:
+def _only_one(level: str) -> Iterator[None]:
+    """Refuse a second import at the same level beside the first: both would store what the other cannot see yet."""
+    config, profile = get_config(), get_manager().get_profile()
+    with (Path(config.dirpath) / f'traincraft-import-{profile.uuid}-{level}.lock').open('w') as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f'{path} is being imported by another process') from None
+            raise ValueError(f'another import at the level of theory {level} is under way: wait for its end') from None
         yield

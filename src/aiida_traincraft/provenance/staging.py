@@ -7,10 +7,12 @@ import json
 import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
+
+from aiida.common.exceptions import ValidationError
 
 from aiida_traincraft.data.bulk import NewFrame, ReadyFrame, prepare_frames
 from aiida_traincraft.data.frame import check_geometry
@@ -43,6 +45,8 @@ class ImportOptions:
     """Rules of plausibility that are not applied."""
     skip_refused: bool = False
     """Whether the good frames are stored although others are refused."""
+    group_by_file: bool = False
+    """Whether the frames of a file that name no group are one group: a trajectory."""
     near_dedup: float | None = None
     """Tolerance within which a frame repeats an earlier one, if near duplicates are to be left out."""
 
@@ -60,6 +64,7 @@ class ImportOptions:
             'system': self.system,
             'allow': sorted(self.allow),
             'skip_refused': self.skip_refused,
+            'group_by_file': self.group_by_file,
             'near_dedup': self.near_dedup,
         }
 
@@ -81,7 +86,6 @@ class ImportReport:
     unused_keys: dict[str, int] = field(default_factory=dict)
     """Known keys beside those, kept as they are."""
     systems: Counter[str] = field(default_factory=Counter)
-    isolated_atoms: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What is wrong with a file as a whole."""
@@ -93,11 +97,17 @@ class ImportReport:
             'keys': self.keys,
             'unused_keys': self.unused_keys,
             'systems': dict(self.systems),
-            'isolated_atoms': self.isolated_atoms,
             'refused': dict(Counter(refusal.rule for refusal in self.refusals)),
-            'refusals': [str(refusal) for refusal in self.refusals[:REPORTED_REFUSALS]],
+            'refusals': [asdict(refusal) for refusal in self.refusals[:REPORTED_REFUSALS]],
             'problems': self.problems,
         }
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> ImportReport:
+        """Inverse of :meth:`content`; of very many refusals, those that were stored."""
+        facts = {key: value for key, value in content.items() if key != 'refused'}
+        refusals = [Refusal(**row) for row in content['refusals']]
+        return cls(**facts | {'systems': Counter(content['systems']), 'refusals': refusals})
 
 
 def digest_file(path: Path) -> str:
@@ -142,7 +152,7 @@ def stage(
     for number, place, structure in frames:
         try:
             pair = list(prepare_frames(_pair(structure, number)))
-        except ValueError as error:
+        except (ValueError, ValidationError) as error:
             report.refusals.append(Refusal(*place, 'format', str(error)))
             continue
         geometry, label = pair[0].attributes['fingerprint'], pair[1].attributes['fingerprint']
@@ -185,7 +195,7 @@ def _judged(
     for item in iterate_beside(read_plausible, *arguments) if large else read_plausible(*arguments):
         if isinstance(item, Judged):
             report.problems = item.problems
-            report.keys, report.unused_keys = dict(item.keys.counts), dict(item.keys.beside)
+            report.keys, report.unused_keys = dict(item.counts), dict(item.beside)
             continue
         report.frames += 1
         if progress is not None:
@@ -197,6 +207,8 @@ def _judged(
         found.provenance |= {'level_of_theory': level, 'source': f'{item.file}@{item.number}'}
         if found.provenance.get('system') is None and options.system is not None:
             found.provenance['system'] = options.system
+        if found.group is None and options.group_by_file:
+            found.provenance['group'] = item.file
         yield report.frames - 1, (item.file, item.number), found
 
 
@@ -206,8 +218,9 @@ def _without_near(
     known: KnownLabels,
     report: ImportReport,
 ) -> Iterator[tuple[int, tuple[str, int], Structure]]:
+    exact: set[str] = set(known)
     while batch := list(islice(frames, DESCRIBED_AT_ONCE)):
-        described = [item for item in batch if _can_be_near(item[2], known)]
+        described = [item for item in batch if _can_be_near(item[2], exact)]
         names = [f'{file}, frame {frame}' for _, (file, frame), _ in described]
         matches = near.add_many(names, [item[2] for item in described])
         dropped = {item[0] for item, match in zip(described, matches, strict=True) if match is not None}
@@ -215,13 +228,17 @@ def _without_near(
         yield from (item for item in batch if item[0] not in dropped)
 
 
-def _can_be_near(structure: Structure, known: KnownLabels) -> bool:
-    """Whether a frame is to be described: not one that is refused later on, nor one that is stored just so."""
+def _can_be_near(structure: Structure, exact: set[str]) -> bool:
+    """Whether a frame is to be described: not one that is refused later on, nor an exact copy, judged there too."""
     try:
         check_geometry(structure)
     except ValueError:
         return False
-    return structure.content_hash() not in known
+    digest = structure.content_hash()
+    if digest in exact:
+        return False
+    exact.add(digest)
+    return True
 
 
 def _pair(structure: Structure, number: int) -> Iterable[NewFrame]:
@@ -231,5 +248,5 @@ def _pair(structure: Structure, number: int) -> Iterable[NewFrame]:
 
 def write_report(path: Path, report: ImportReport) -> None:
     """Write a report as JSON, with every refusal."""
-    content = report.content() | {'refusals': [str(refusal) for refusal in report.refusals]}
+    content = report.content() | {'refusals': [asdict(refusal) for refusal in report.refusals]}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n')

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 AT_ONCE = 50
 
@@ -30,37 +32,49 @@ def iterate_beside(function: Callable[..., Iterable[Item]], *arguments: Any) -> 
     Exception
         What the generator raises.
     """
-    # "spawn": a copy of this process would share its database connections.
-    context = get_context('spawn')
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_feed, args=(sender, function, arguments), daemon=True)
-    process.start()
-    # The pipe must end when the other process does, and that process when this one does.
-    sender.close()
-    try:
-        while True:
-            try:
-                batch = receiver.recv()
-            except EOFError:
-                process.join()
-                raise RuntimeError(f'the process that reads died with exit status {process.exitcode}') from None
-            if batch is None:
-                return
-            if isinstance(batch, Exception):
-                raise batch
-            yield from batch
-    finally:
-        receiver.close()
-        process.join()
+    # A program of its own: multiprocessing would run the caller's script again, or copy its database connections.
+    command = [sys.executable, '-m', __name__]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin as stdin:
+            pickle.dump((function, arguments), stdin)
+        try:
+            while True:
+                try:
+                    batch = pickle.load(process.stdout)
+                except (EOFError, pickle.UnpicklingError):
+                    raise RuntimeError(f'the process that reads died with exit status {process.wait()}') from None
+                if batch is None:
+                    return
+                if isinstance(batch, Exception):
+                    raise batch
+                yield from batch
+        finally:
+            # A generator that is not at its end stops at the closed pipe.
+            process.stdout.close()
 
 
-def _feed(sender: Connection, function: Callable[..., Iterable[Any]], arguments: tuple[Any, ...]) -> None:
+def _feed(function: Callable[..., Iterable[Any]], arguments: tuple[Any, ...], stream: BinaryIO) -> None:
     try:
-        items = iter(function(*arguments))
-        while batch := list(islice(items, AT_ONCE)):
-            sender.send(batch)
-        sender.send(None)
+        try:
+            items = iter(function(*arguments))
+            while batch := list(islice(items, AT_ONCE)):
+                pickle.dump(batch, stream)
+            pickle.dump(None, stream)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            pickle.dump(error, stream)
+        stream.flush()
     except BrokenPipeError:
-        return
-    except Exception as error:
-        sender.send(error)
+        # Nobody reads any more: nothing is left to do, not even to flush what is buffered.
+        stream.raw.close()  # type: ignore[attr-defined]
+
+
+if __name__ == '__main__':
+    # Ctrl-C is for the process that reads; what is printed must not get into the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe, sys.stdout = sys.stdout.buffer, sys.stderr
+    given, its_arguments = pickle.load(sys.stdin.buffer)
+    _feed(given, its_arguments, pipe)

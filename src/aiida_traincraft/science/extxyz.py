@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from itertools import count
@@ -25,6 +25,7 @@ from aiida_traincraft.science.structure import ISOLATED_ATOM, PROVENANCE_KEY, St
 LONGEST_LINE = 1_000_000
 MOST_ATOMS = 1_000_000
 STRESS_ASYMMETRY = 1e-3
+LONGEST_EXCERPT = 120
 PER_ATOM_RESULTS = ('forces', 'stresses', 'charges', 'magmoms', 'energies')
 PROPERTIES = re.compile(r'Properties=["\']?([^\s"\']+)')
 PLAIN_COLUMNS = 4
@@ -96,18 +97,23 @@ class LabelKeys:
         if name not in self.chosen and present:
             self.chosen[name] = present[0]
         key = self.chosen.get(name)
+        self.beside.update(other for other in present if other != key)
         if key is not None and key in store:
             self.counts[key] += 1
-            self.beside.update(other for other in present if other != key)
             return store.pop(key)
         if present and key is not None and self.counts[key] and name in ('energy', 'forces'):
-            raise FrameError(
-                'keys', f'{name} under {present[0]!r}, but before under {key!r}: choose with --key {name}=KEY'
-            )
+            reason = f'{name} under {present[0]!r}, but before under {key!r}: choose with --key {name}=KEY'
+            raise FrameError('keys', reason)
         return None
 
+    def leave(self, name: str, store: dict[str, Any]) -> None:
+        """Leave a property that is not needed where it is."""
+        self.beside.update(key for key in CONVENTIONS[name] if key in store)
 
-def read_labelled(path: Path, keys: LabelKeys) -> Iterator[tuple[Structure | Refusal, int]]:
+
+def read_labelled(
+    path: Path, keys: LabelKeys, name: str | None = None, allowed: Sequence[str] = ()
+) -> Iterator[tuple[Structure | Refusal, int]]:
     """Read a file frame by frame.
 
     Parameters
@@ -116,6 +122,10 @@ def read_labelled(path: Path, keys: LabelKeys) -> Iterator[tuple[Structure | Ref
         Extended XYZ file.
     keys
         Keys to use; filled in while reading.
+    name
+        What the file is called in refusals; its own name without.
+    allowed
+        With ``last_line`` in it, a last row without an end of line is read too.
 
     Yields
     ------
@@ -125,37 +135,51 @@ def read_labelled(path: Path, keys: LabelKeys) -> Iterator[tuple[Structure | Ref
         keys stays: per-atom columns as arrays, the rest in ``provenance["info"]``. After damage that hides where the
         next frame begins, one refusal ends the file.
     """
+    name = name or path.name
+    # A frame waits for the next one: only what stands behind its last row shows that its number of atoms is right.
+    held: tuple[Structure | Refusal, int] | None = None
     with path.open('rb') as handle:
         for number in count():
             begin = handle.tell()
             try:
                 text, n_atoms = _frame_text(handle)
             except FrameError as error:
-                yield Refusal(path.name, number, error.rule, f'{error}; nothing behind it can be read'), 0
+                if held is not None and error.rule == 'count':
+                    reason = f'its number of atoms may be wrong: behind its last row, {error}'
+                    held = Refusal(name, number - 1, 'format', reason), held[1]
+                if held is not None:
+                    yield held
+                unread = path.stat().st_size - begin
+                reason = f'{error}; nothing behind it can be read ({unread} bytes)'
+                yield Refusal(name, number, 'format', reason), unread
                 return
+            if held is not None:
+                yield held
             if not text:
                 if number == 0:
-                    yield Refusal(path.name, 0, 'format', 'the file holds no frame'), 0
+                    yield Refusal(name, 0, 'format', 'the file holds no frame'), 0
                 return
             found: Structure | Refusal
             try:
+                if not text.endswith(b'\n') and 'last_line' not in allowed:
+                    raise FrameError('last_line', 'has no end of line behind its last row: cut inside a number?')
                 found = _structure(_parse(text, n_atoms), keys)
             except FrameError as error:
-                found = Refusal(path.name, number, error.rule, str(error))
-            yield found, handle.tell() - begin
+                found = Refusal(name, number, error.rule, str(error))
+            held = found, handle.tell() - begin
 
 
-def _frame_text(handle: BinaryIO) -> tuple[str, int]:
+def _frame_text(handle: BinaryIO) -> tuple[bytes, int]:
     """Text of the next frame and its number of atoms; empty at the end of the file."""
     first = handle.readline(LONGEST_LINE)
     # Some programs end a file, or a frame, with empty lines.
     while first and not first.strip():
         first = handle.readline(LONGEST_LINE)
     if not first:
-        return '', 0
+        return b'', 0
     word = first.strip()
     if not word.isdigit() or len(word) > 15:
-        raise FrameError('format', f'expected the number of atoms, found {_excerpt(word)}')
+        raise FrameError('count', f'expected the number of atoms, found {_excerpt(word)}')
     n_atoms = int(word)
     if n_atoms > MOST_ATOMS:
         raise FrameError('format', f'claims {n_atoms} atoms, more than the {MOST_ATOMS} that are read')
@@ -167,15 +191,16 @@ def _frame_text(handle: BinaryIO) -> tuple[str, int]:
         lines.append(line)
         if not line:
             raise FrameError('format', f'is truncated: {max(len(lines) - 3, 0)} of {n_atoms} atoms are there')
-    try:
-        return b''.join(lines).decode(), n_atoms
-    except UnicodeDecodeError:
-        raise FrameError('format', 'is no text') from None
+    return b''.join(lines), n_atoms
 
 
-def _parse(text: str, n_atoms: int) -> Atoms:
+def _parse(raw: bytes, n_atoms: int) -> Atoms:
     if n_atoms == 0:
         raise FrameError('format', 'has no atoms')
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise FrameError('format', 'is no text') from None
     _, comment, rows = text.split('\n', 2)
     found = PROPERTIES.search(comment)
     names = found.group(1).split(':') if found else []
@@ -198,13 +223,26 @@ def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
     store: dict[str, Any] = {**atoms.info, **results}
     columns = {key: value for key, value in atoms.arrays.items() if key not in ('numbers', 'positions')}
     provenance = _provenance(store.pop(PROVENANCE_KEY, None))
-    values = {name: keys.take(name, store) for name in CONVENTIONS if name != 'forces'}
+    values = {name: keys.take(name, store) for name in CONVENTIONS if name not in ('forces', 'virial')}
+    values['virial'] = keys.take('virial', store) if values['stress'] is None else None
+    if values['stress'] is not None:
+        keys.leave('virial', store)
     per_atom = columns | {key: results[key] for key in PER_ATOM_RESULTS if key in results}
     values['forces'] = keys.take('forces', per_atom)
     for key in columns.keys() - per_atom.keys():
         del atoms.arrays[key]
     for key in per_atom.keys() - columns.keys():
         atoms.arrays[key] = np.asarray(per_atom[key])
+    for name in ('system', 'group'):
+        if values[name] is not None:
+            provenance[name] = str(values[name])
+            if not provenance[name].isprintable():
+                raise FrameError('format', f'{name} is {_excerpt(provenance[name])}, which holds control characters')
+    if len(atoms) == 1 and provenance.get('system') in ISOLATED_ATOM_NAMES:
+        # Programs with periodic boundaries put the atom in a box; some leave its forces out.
+        provenance['system'] = ISOLATED_ATOM
+        atoms.pbc = False
+        values['forces'] = np.zeros((1, 3)) if values['forces'] is None else values['forces']
     for name in ('energy', 'forces'):
         if values[name] is None:
             looked = repr(keys.chosen[name]) if name in keys.chosen else ', '.join(CONVENTIONS[name])
@@ -218,13 +256,6 @@ def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
     for name, shape in (('dipole', (3,)), ('polarizability', (3, 3))):
         if values[name] is not None:
             properties[name] = _numbers(name, values[name], shape)
-    for name in ('system', 'group'):
-        if values[name] is not None:
-            provenance[name] = str(values[name])
-    if provenance.get('system') in ISOLATED_ATOM_NAMES and len(atoms) == 1:
-        # Programs with periodic boundaries put the atom in a box.
-        provenance['system'] = ISOLATED_ATOM
-        atoms.pbc = False
     info = {key: _plain(value) for key, value in store.items() if key not in PER_ATOM_RESULTS}
     atoms.info = {}
     return Structure(atoms, properties, provenance | ({'info': info} if info else {}))
@@ -251,6 +282,8 @@ def _stress(stress: Any, virial: Any, atoms: Atoms) -> np.ndarray[Any, Any] | No
     if value is None or (stress is None and not atoms.pbc.all()):
         return None
     matrix = _numbers(name, value, (3, 3))
+    if not np.isfinite(matrix).all():
+        raise FrameError('finite', f'{name} holds numbers that are not finite')
     if not np.allclose(matrix, matrix.T, rtol=STRESS_ASYMMETRY, atol=STRESS_ASYMMETRY * np.abs(matrix).max()):
         raise FrameError('format', f'{name} is not symmetric')
     if stress is None:
@@ -263,10 +296,14 @@ def _stress(stress: Any, virial: Any, atoms: Atoms) -> np.ndarray[Any, Any] | No
 def _provenance(raw: Any) -> dict[str, Any]:
     if isinstance(raw, str):
         try:
-            raw = json.loads(raw)
+            raw = json.loads(raw, parse_constant=_no_number)
         except ValueError:
-            raise FrameError('format', f'{PROVENANCE_KEY} is no JSON') from None
+            raise FrameError('format', f'{PROVENANCE_KEY} is no JSON of finite numbers') from None
     return dict(raw) if isinstance(raw, Mapping) else {}
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f'{name} cannot be stored')
 
 
 def _plain(value: Any) -> Any:
@@ -278,5 +315,5 @@ def _plain(value: Any) -> Any:
 
 
 def _excerpt(value: bytes | str) -> str:
-    text = repr(value[:60]).removeprefix('b')
-    return text if len(value) <= 60 and len(text) <= 80 else f'{text[:80]}...'
+    text = repr(value[:LONGEST_EXCERPT]).removeprefix('b')
+    return text if len(value) <= LONGEST_EXCERPT >= len(text) else f'{text[:LONGEST_EXCERPT]}...'

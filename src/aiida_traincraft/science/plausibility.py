@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,6 +27,7 @@ RULES = {
     'large_stress': 'a stress is far larger than matter withstands',
     'short_distance': 'two atoms lie almost on each other',
     'density': 'a periodic cell is far too small for its atoms',
+    'last_line': 'the last row of a file has no end of line, and may be cut inside a number',
     'units': 'energies do not follow from forces and stress along the frames',
 }
 """What can be allowed by name."""
@@ -67,7 +69,10 @@ STRESS_FACTORS = {
 class Judged:
     """What reading told besides the frames, through all files."""
 
-    keys: LabelKeys
+    counts: Counter[str] = field(default_factory=Counter)
+    """Frames that held each key."""
+    beside: Counter[str] = field(default_factory=Counter)
+    """Known keys beside those, not used."""
     problems: list[str] = field(default_factory=list)
     """What is wrong with a file as a whole."""
 
@@ -103,21 +108,23 @@ def read_plausible(
     JudgedFrame, and in the end Judged
         Frames in the order of the files.
     """
-    judged = Judged(LabelKeys(dict(chosen)))
+    judged = Judged()
+    base_names = Counter(path.name for path in paths)
     for path in paths:
-        consistency = Consistency()
-        for number, (found, n_bytes) in enumerate(read_labelled(path, judged.keys)):
+        name = path.name if base_names[path.name] == 1 else str(path)
+        keys, consistency = LabelKeys(dict(chosen)), Consistency()
+        for number, (found, n_bytes) in enumerate(read_labelled(path, keys, name, allowed)):
             if isinstance(found, Structure):
                 try:
                     check_frame(found, allowed)
                     consistency.add(found)
                 except ValueError as error:
-                    rule = getattr(error, 'rule', 'format')
-                    yield JudgedFrame(path.name, number, n_bytes, Refusal(path.name, number, rule, str(error)))
-                    continue
-            yield JudgedFrame(path.name, number, n_bytes, found)
+                    found = Refusal(name, number, getattr(error, 'rule', 'format'), str(error))
+            yield JudgedFrame(name, number, n_bytes, found)
+        judged.counts += keys.counts
+        judged.beside += keys.beside
         if 'units' not in allowed:
-            judged.problems += [f'{path.name}: {text}' for text in consistency.verdicts()]
+            judged.problems += [f'{name}: {text}' for text in consistency.verdicts()]
     yield judged
 
 
@@ -140,7 +147,9 @@ def check_frame(structure: Structure, allowed: Sequence[str] = ()) -> None:
     for name, values in (
         ('positions', atoms.positions),
         ('cell', atoms.cell.array),
-        *((key, value) for key, value in structure.properties.items()),
+        *((key, value) for key, value in structure.properties.items() if key != 'energy'),
+        # Of all electrons, a heavy atom has a million eV.
+        ('energy', structure.properties['energy'] / len(atoms)),
     ):
         largest = np.abs(values).max()
         if not np.isfinite(largest):
@@ -243,17 +252,25 @@ class Consistency:
         """What is wrong with the units or signs, one sentence each; empty if all is well or nothing could be tested."""
         table = np.array(self.pairs, float).reshape(-1, 3)
         energy, work = table[:, 0], table[:, 1:]
-        # What does next to no work cannot be tested.
-        used = [column for column in (0, 1) if work[:, column] @ work[:, column] > SMALL_PART * (work * work).sum()]
+        used = [column for column in (0, 1) if work[:, column].any()]
         if len(table) < FEWEST_PAIRS or not used:
             return []
+        where = f'along {len(table)} pairs of neighbouring frames'
+        if not energy.any():
+            return [f'{where} the energies do not change, although forces or stress do work']
         factors = np.linalg.lstsq(work[:, used], energy, rcond=None)[0]
-        rest = energy - work[:, used] @ factors
+        parts = work[:, used] * factors
+        rest = energy - parts.sum(axis=1)
         if rest @ rest > (1 - WELL_FITTED) * (energy @ energy):
             return []
         known = (FORCE_FACTORS, STRESS_FACTORS)
-        found = [_judge(float(factor), known[column]) for column, factor in zip(used, factors, strict=True)]
-        return [f'along {len(table)} pairs of neighbouring frames {text}' for text in found if text]
+        # What explains next to nothing of the energies is not tested by them.
+        found = [
+            _judge(float(factor), known[column])
+            for column, factor, part in zip(used, factors, parts.T, strict=True)
+            if part @ part > SMALL_PART * (energy @ energy)
+        ]
+        return [f'{where} {text}' for text in found if text]
 
 
 def _judge(factor: float, known: dict[float, str]) -> str:
