@@ -178,6 +178,12 @@ def test_merging_refuses_leaks_and_other_levels(dataset):
     other = DatasetData([], ['other'], {}).store()
     with pytest.raises(ValueError, match='2 levels of theory'):
         merge_datasets(one=dataset, two=other)
+    shifted = DatasetData([], [LEVEL], {'Cu': dataset.e0['Cu'] + 0.01}).store()
+    with pytest.raises(ValueError, match='isolated Cu has two energies'):
+        merge_datasets(one=dataset, two=shifted)
+    empty = DatasetData([], [LEVEL], {}).store()
+    with pytest.raises(ValueError, match='isolated Cu has two energies'):
+        merge_datasets(one=empty, three=dataset, two=shifted)
 
 
 def test_gathering_from_a_manifest_and_by_filters(aiida_profile, frames):

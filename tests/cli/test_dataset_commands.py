@@ -12,6 +12,7 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.provenance.imports import PROCESS_TYPE
 from aiida_traincraft.science.structure import Structure, read_extxyz
 
 
@@ -88,6 +89,7 @@ def test_split_and_check(traincraft, made, whole):
     split = made('split', whole.uuid, '--test-fraction', 0.25)
     assert split.count('test') == 5
     assert split.creator.inputs.options['tolerance'] > 0
+    assert 'no group' not in traincraft('dataset', 'check', split.pk).output
     result = traincraft('dataset', 'check', split.pk)
     assert result.exit_code == 0, result.output
     assert 'no leaks' in result.output
@@ -142,6 +144,19 @@ def test_show(traincraft, refused, made, whole):
     assert f'10 more than its parent {parts[0].uuid}' in traincraft('dataset', 'show', merged.pk).output
     assert "there is no dataset 'nowhere'" in refused('dataset', 'show', 'nowhere')
     assert 'there is no dataset' in refused('dataset', 'show', whole.creator.uuid)
+    imported = orm.CalculationNode(process_type=PROCESS_TYPE).store()
+    assert f'dataset create --import {imported.pk}' in refused('dataset', 'show', imported.uuid)
+
+
+def test_frames_without_a_group_are_counted(traincraft, store_dataset, copper_frames):
+    frames = [Structure(frame.atoms, frame.properties, {'level_of_theory': 'emt'}) for frame in copper_frames[:4]]
+    frames[0].provenance['group'] = 'a run'
+    dataset = store_dataset(frames)
+    words = '3 of 4 structures have no group: each counts for itself'
+    assert words in traincraft('dataset', 'check', dataset.uuid).output
+    arguments = ('dataset', 'split', dataset.uuid, '--test-fraction', 0.25, '--exact')
+    assert words in traincraft(*arguments).output
+    assert words not in traincraft(*arguments, '--by', 'frame').output
 
 
 def test_export(traincraft, refused, whole, tmp_path):

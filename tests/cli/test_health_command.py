@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
-from aiida.common.extendeddicts import AttributeDict
+from aiida import orm
+from aiida.common.links import LinkType
 
 from aiida_traincraft.provenance import queries
 
@@ -28,11 +28,12 @@ def test_health_of_a_dataset(traincraft, store_dataset, copper_frames, with_emt_
 
 
 def test_health_of_a_campaign_looks_at_its_sealed_set(traincraft, store_dataset, copper_frames, monkeypatch):
-    outputs = AttributeDict(
-        {'dataset': store_dataset(copper_frames[:9]), 'test_set': store_dataset([], copper_frames[9:12])}
-    )
     # A real campaign takes a minute; this is all that is asked of one.
-    monkeypatch.setattr(queries, 'find_campaigns', lambda identifier=None: [SimpleNamespace(outputs=outputs)])
+    campaign = orm.WorkChainNode().store()
+    outputs = {'dataset': store_dataset(copper_frames[:9]), 'test_set': store_dataset([], copper_frames[9:12])}
+    for label, node in outputs.items():
+        node.base.links.add_incoming(campaign, LinkType.RETURN, label)
+    monkeypatch.setattr(queries, 'find_campaigns', lambda identifier=None: [campaign])
     result = traincraft('health', 'copper', '--output', 'page', '--tolerance', 0.01, '--max-described', 5)
     assert result.exit_code == 0, result.output
     content = json.loads(Path('page/health.json').read_text())

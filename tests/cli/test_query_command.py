@@ -84,6 +84,7 @@ def test_datasets_and_structures_of_a_campaign(traincraft, tiny_campaign):
         (('labels', '--max-force', '2:1'), 'larger than the second'),
         (('labels', '--level', 'zzz'), "begin with 'zzz'"),
         (('structures', '--formula', 'Cu('), "'Cu(' is no chemical formula"),
+        (('labels', '--formula', 'Xx7'), "'Xx7' is no chemical formula"),
         (('structures', '--cycle', '1'), 'give the campaign too'),
         (('datasets', '--campaign', 'of nobody'), "no campaign 'of nobody'"),
     ],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from aiida_traincraft.cli.ranges import Range
+from aiida_traincraft.cli.ranges import Formula, Range
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,10 @@ def test_bounds(text, bounds):
 def test_no_bounds(text):
     with pytest.raises(click.BadParameter):
         Range().convert(text, None, None)
+
+
+def test_formulas():
+    assert Formula().convert('NiAl3', None, None) == Formula().convert('Al3Ni', None, None) == 'Al3Ni'
+    for text in ('', 'Cu(', 'Xx7', '3'):
+        with pytest.raises(click.BadParameter, match='no chemical formula'):
+            Formula().convert(text, None, None)

@@ -28,7 +28,7 @@ def file_rows(dataset):
 def test_an_extension_keeps_only_what_is_new(rows):
     first = DatasetData(rows[:3], ['emt'], {'Cu': 3.5}).store()
     second = DatasetData(rows[3:5], ['emt'], {}, parent=first).store()
-    third = orm.load_node(DatasetData(rows[5:], ['emt'], {'Cu': 3.6}, parent=second).store().uuid)
+    third = orm.load_node(DatasetData(rows[5:], ['emt'], {'Ni': 3.6}, parent=second).store().uuid)
     assert [row['label'] for row in file_rows(third)] == [rows[5].label]
     assert third.parent.uuid == second.uuid
     assert third.parent.parent.uuid == first.uuid
@@ -36,11 +36,11 @@ def test_an_extension_keeps_only_what_is_new(rows):
     assert third.rows == rows
     assert list(third.new_rows) == rows[5:]
     assert third.count('train') == 6
-    assert third.e0 == {'Cu': 3.6}
+    assert third.e0 == {'Cu': 3.5, 'Ni': 3.6}
     assert second.e0 == {'Cu': 3.5}
     assert third.levels_of_theory == ['emt']
     assert third.systems == {'bulk': 6}
-    whole = DatasetData(rows[::-1], ['emt'], {'Cu': 3.6}).store()
+    whole = DatasetData(rows[::-1], ['emt'], {'Cu': 3.5, 'Ni': 3.6}).store()
     assert third.digest == whole.digest != second.digest
     assert third.base.caching.get_hash() == whole.base.caching.get_hash()
 

@@ -127,6 +127,18 @@ def test_isolated_atoms_give_e0(copper_frames):
         isolated_atom_energies(copper_frames[:1])
 
 
+def test_one_element_has_one_e0(aiida_profile):
+    atoms = [Structure(Atoms('Cu', pbc=False), {'energy': energy}) for energy in (3.51, 3.5105, 3.52)]
+    assert isolated_atom_energies(atoms[:2]) == {'Cu': 3.51}
+    words = r'isolated Cu has two energies, 3\.510000 eV and 3\.520000 eV.*leave one of the two labels out'
+    with pytest.raises(ValueError, match=words):
+        isolated_atom_energies(atoms)
+    parent = DatasetData([], ['one e0'], {'Cu': 3.51}).store()
+    assert DatasetData([], ['one e0'], {'Cu': 3.51, 'Ni': 1.0}, parent=parent).e0 == {'Cu': 3.51, 'Ni': 1.0}
+    with pytest.raises(ValueError, match=words):
+        DatasetData([], ['one e0'], {'Cu': 3.52}, parent=parent)
+
+
 def test_ledger_counts_and_reasons():
     rows = [LedgerRow('a', 'f', 'ok', label='x'), LedgerRow('b', 'g', 'failed', reason='overlap')]
     node = orm.load_node(LedgerData(rows).store().pk)

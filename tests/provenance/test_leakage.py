@@ -59,6 +59,18 @@ def test_near_duplicates_across_splits_are_found(make, copper_frames):
     assert 0 <= leak.distance <= TOLERANCE
 
 
+def test_of_many_test_twins_the_nearest_is_named(make, copper_frames):
+    base = copper_frames[7]
+    moved = []
+    for step in (2e-4, 1e-4, 3e-4):
+        frame = base.copy()
+        frame.atoms.positions[0] += step
+        moved.append((frame, None))
+    dataset, labels = make([(base, None), (copper_frames[8], None)], moved)
+    (leak,) = find_leaks(dataset, 1e-3)
+    assert (leak.train, leak.test) == (labels[0], labels[3])
+
+
 def test_an_empty_test_set_leaks_nothing(make, copper_frames):
     dataset, _ = make([(copper_frames[0], 'a'), (copper_frames[1], 'a')], [])
     assert find_leaks(dataset, TOLERANCE) == []

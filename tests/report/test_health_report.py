@@ -32,8 +32,11 @@ def test_a_labelled_dataset(tmp_path, copper_frames):
     assert 'energy of Cu, median ' in text
     assert '    label label-3: ' in text
     assert 'Å³/atom' in text
-    assert '20 training frames drawn at random from 24' in text
-    assert 'of the 6 test frames are farther from training than ' in text
+    assert 'of a sample of 20 of 24 training frames have a near duplicate among them' in text
+    words = ' '.join(text.split())
+    assert 'of the 6 test frames are farther from a sample of 20 of 24 training frames than ' in words
+    assert 'of the 6 test frames have a near duplicate among a sample of 20 of 24 training frames' in words
+    assert '"traincraft dataset check" compares all' in words
     assert max(map(len, text.splitlines())) <= 120
     assert content['dataset'] == 'dataset of a test'
     assert content['outliers'][0]['label'] == 'label-3'
@@ -51,5 +54,6 @@ def test_sparse_datasets(tmp_path, copper_frames, kind):
     }
     train, test, *expected = cases[kind]
     text, _ = written(tmp_path, train, test)
+    assert 'sample' not in text
     for line in expected:
         assert line in ' '.join(text.split())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -192,6 +194,20 @@ def test_only_members_count():
     matches = index.add_many(['0', '1', '2'], steps)
     assert [match is None for match in matches] == [True, False, True]
     assert [pair[:2] for pair in near_pairs(steps, tolerance)] == [(0, 1), (1, 2)]
+
+
+def test_pairs_of_frames_that_are_all_alike_are_streamed(monkeypatch):
+    n = 1000
+    points = np.zeros((n, near_duplicates.N_FEATURES))
+    points[:, 0] = np.arange(n) * 1e-8
+    monkeypatch.setattr(near_duplicates, 'describe', lambda rows: points[rows])
+    monkeypatch.setattr(near_duplicates, 'kind', lambda row: (3, 29, 1))
+    tracemalloc.start()
+    count = sum(first < second for first, second, _ in near_pairs(range(n)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == n * (n - 1) // 2
+    assert peak < 5e6
 
 
 def test_the_index_is_fast(monkeypatch):

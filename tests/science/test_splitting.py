@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from aiida_traincraft.science.splitting import draw_sets, join_groups
@@ -18,6 +20,17 @@ def test_frames_of_a_group_stay_together():
 def test_near_duplicates_join_their_groups():
     keys = ['a', 'a', 'b', 'b', None, 'c']
     assert sets(keys, iter([(1, 2), (3, 4)])) == {frozenset({0, 1, 2, 3, 4}), frozenset({5})}
+
+
+def test_many_like_frames_are_joined_without_keeping_their_pairs():
+    n = 600
+    pairs = ((one, other) for other in range(n - 1, -1, -1) for one in range(other))
+    tracemalloc.start()
+    numbers = join_groups([None] * n + ['far'], pairs)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert numbers.tolist() == [0] * n + [1]
+    assert peak < 1e6
 
 
 def test_drawn_sets_come_near_the_target():

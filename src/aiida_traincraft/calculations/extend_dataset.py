@@ -26,6 +26,11 @@ def extend_dataset(labels: ManifestData, split: orm.Str, previous: DatasetData |
         Split of the new labels.
     previous
         Dataset to extend.
+
+    Raises
+    ------
+    ValueError
+        If isolated atoms of one element, here and in ``previous``, differ in energy.
     """
     # Read once: beside a query, AiiDA reads it anew from the database each time.
     name = split.value

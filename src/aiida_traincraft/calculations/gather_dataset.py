@@ -42,7 +42,7 @@ def gather_dataset(
     Raises
     ------
     ValueError
-        If there is no such label.
+        If there is no such label, or isolated atoms of one element differ in energy.
     """
     process = Process.current().node
     # The database may hold more labels next time.

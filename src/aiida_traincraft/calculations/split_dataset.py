@@ -11,7 +11,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_traincraft.data.dataset import DatasetData, DatasetRow, iterate_rows, label_attributes
+from aiida_traincraft.data.dataset import DatasetData, DatasetRow, iterate_rows, join_e0, label_attributes
 from aiida_traincraft.data.filters import float_numbers
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.reading import QUERY_CHUNK
@@ -115,17 +115,15 @@ def merge_datasets(**datasets: DatasetData) -> DatasetData:
     Raises
     ------
     ValueError
-        If a structure is in the test set of one and trained on in another, or levels of theory differ.
+        If a structure is in the test set of one and trained on in another, or levels of theory or E0 differ.
     """
     first, *others = [node for _, node in sorted(datasets.items())]
     known = {row.structure: row.split for row in first.rows}
     rows: list[DatasetRow] = []
     conflicts: list[str] = []
     levels: set[str] = set()
-    e0: dict[str, float] = {}
     for node in others:
         levels.update(node.levels_of_theory)
-        e0 = node.e0 | e0
         for row in node.rows:
             if row.structure not in known:
                 rows.append(row)
@@ -137,7 +135,7 @@ def merge_datasets(**datasets: DatasetData) -> DatasetData:
             f'{len(conflicts)} structures are in different splits of these datasets, the first is that of label '
             f'{conflicts[0]}: filter them out of one of the datasets, or merge before you split'
         )
-    return DatasetData(rows, levels, e0 | first.e0, parent=first)
+    return DatasetData(rows, levels, join_e0(node.e0 for node in others), parent=first)
 
 
 @calcfunction

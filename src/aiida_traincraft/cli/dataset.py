@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_traincraft.cli.ranges import Range
+from aiida_traincraft.cli.ranges import Formula, Range
 
 if TYPE_CHECKING:
     from aiida_traincraft.data.dataset import DatasetData
@@ -34,17 +34,23 @@ def load_dataset(identifier: str) -> DatasetData:
     Raises
     ------
     click.ClickException
-        If there is none.
+        If there is none, or it is an import.
     """
+    from aiida import orm
+
     from aiida_traincraft.data.dataset import DatasetData
-    from aiida_traincraft.data.reading import find_node
+    from aiida_traincraft.data.reading import find_node, find_output
+    from aiida_traincraft.provenance.imports import PROCESS_TYPE
     from aiida_traincraft.provenance.queries import find_campaigns
 
-    node: Any = find_node(identifier)
+    node = find_node(identifier)
+    if isinstance(node, orm.ProcessNode) and node.process_type == PROCESS_TYPE:
+        raise click.ClickException(
+            f'{identifier!r} is an import: make a dataset of it with "traincraft dataset create --import {node.pk}"'
+        )
     if not isinstance(node, DatasetData):
-        campaign = next(iter(find_campaigns(identifier)), node)
-        outputs = getattr(campaign, 'outputs', ())
-        node = outputs.dataset if 'dataset' in outputs else None
+        node = next(iter(find_campaigns(identifier)), node)
+        node = find_output(node, 'dataset') if isinstance(node, orm.WorkChainNode) else None
     if not isinstance(node, DatasetData):
         raise click.ClickException(f'there is no dataset {identifier!r} in this profile')
     return node
@@ -58,7 +64,7 @@ def _with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option('--max-force', type=Range(), help='Largest norm of a force, eV/Å.'),
         click.option('--system', help='Name of the system.'),
         click.option('--element', 'elements', multiple=True, help='Element that is present; repeatable.'),
-        click.option('--formula', help='Chemical formula of the cell, such as Al3Ni.'),
+        click.option('--formula', type=Formula(), help='Chemical formula of the cell, such as Al3Ni.'),
     ):
         command = option(command)
     return command
@@ -141,6 +147,8 @@ def split(
     node = load_dataset(name)
     options: dict[str, Any] = {'test_fraction': test_fraction, 'by': by, 'tolerance': None, 'seed': seed}
     _rehearse(split_dataset, dataset=node, options=orm.Dict(options))
+    if by == 'group':
+        _report_ungrouped(node)
     if not exact:
         options['tolerance'] = DEFAULT_TOLERANCE if tolerance is None else tolerance
     _make(split_dataset, dataset=node, options=orm.Dict(options))
@@ -221,6 +229,7 @@ def check(profile: str | None, name: str, tolerance: float | None) -> None:
 
     profiles.load(profile)
     node = load_dataset(name)
+    _report_ungrouped(node)
     limit = DEFAULT_TOLERANCE if tolerance is None else tolerance
     leaks = find_leaks(node, limit)
     for leak in leaks[:MOST_LEAKS]:
@@ -254,6 +263,16 @@ def show(profile: str | None, name: str) -> None:
         click.echo(f'{len(node.new_rows)} more than its parent {node.parent.uuid}')
 
 
+def _report_ungrouped(node: DatasetData) -> None:
+    """Say how many structures cannot be recognised as frames of one trajectory."""
+    from aiida_traincraft.data.dataset import label_attributes
+
+    labels = [row.label for row in node.rows if row.split != 'e0']
+    alone = sum(group is None for (group,) in label_attributes(labels, 'group'))
+    if alone:
+        click.echo(f'{alone} of {len(labels)} structures have no group: each counts for itself')
+
+
 def _filters(
     formula: str | None,
     elements: tuple[str, ...],
@@ -263,14 +282,9 @@ def _filters(
     where: str | None,
 ) -> dict[str, Any]:
     """Filters on labels that the options ask for."""
-    from ase.formula import Formula
-
     conditions: list[dict[str, Any]] = []
     if formula is not None:
-        try:
-            conditions.append({'attributes.formula': Formula(formula, strict=True).format('hill')})
-        except ValueError as error:
-            raise click.BadParameter(f'{formula!r} is no chemical formula', param_hint='--formula') from error
+        conditions.append({'attributes.formula': formula})
     if elements:
         conditions.append({'attributes.elements': {'contains': list(elements)}})
     if system is not None:

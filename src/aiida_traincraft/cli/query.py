@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_traincraft.cli.ranges import Range
+from aiida_traincraft.cli.ranges import Formula, Range
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -28,7 +28,9 @@ def query() -> None:
 def _with_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command some of the options that choose, and those that say how to print."""
     options = {
-        'formula': click.option('--formula', help='Chemical formula of the cell, such as Al3Ni, in any order.'),
+        'formula': click.option(
+            '--formula', type=Formula(), help='Chemical formula of the cell, such as Al3Ni, in any order.'
+        ),
         'elements': click.option('--element', 'elements', multiple=True, help='Element that is present; repeatable.'),
         'system': click.option('--system', help='Name of the system.'),
         'level': click.option('--level', help='Level of theory: its hash, or the beginning of it.'),
@@ -96,8 +98,6 @@ def potentials(profile: str | None, limit: int | None, format_: str, **chosen: A
 
 def _chosen(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Load the profile; turn options into arguments of the ``find_`` functions."""
-    from ase.formula import Formula
-
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.provenance.queries import load_campaign_node
     from aiida_traincraft.workchains.mace_checks import full_level_hash
@@ -106,11 +106,6 @@ def _chosen(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
     if 'elements' in chosen:
         chosen['elements'] = list(chosen['elements'])
-    if 'formula' in chosen:
-        try:
-            chosen['formula'] = Formula(chosen['formula']).format('hill')
-        except ValueError as error:
-            raise click.BadParameter(f'{chosen["formula"]!r} is no chemical formula', param_hint='--formula') from error
     if 'level' in chosen:
         chosen['level_of_theory'] = full_level_hash(chosen.pop('level'))
     if 'campaign' in chosen:

@@ -1,4 +1,4 @@
-"""The option type ``MIN:MAX``."""
+"""Option types: ``MIN:MAX`` and chemical formulas."""
 
 from __future__ import annotations
 
@@ -29,3 +29,21 @@ class Range(click.ParamType):
         if None not in bounds and bounds[0] > bounds[1]:
             self.fail(f'{value!r}: the first number is larger than the second', param, ctx)
         return bounds
+
+
+class Formula(click.ParamType):
+    """Chemical formula, given in any order of the elements, in Hill's."""
+
+    name = 'FORMULA'
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read the formula."""
+        from ase import formula
+
+        try:
+            hill = str(formula.Formula(str(value), strict=True).format('hill'))
+        except ValueError:
+            hill = ''
+        if not hill:
+            self.fail(f'{value!r} is no chemical formula, for example Al3Ni', param, ctx)
+        return hill

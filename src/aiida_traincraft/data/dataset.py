@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
@@ -20,6 +20,8 @@ from aiida_traincraft.data.reading import QUERY_CHUNK, iterate_structures
 from aiida_traincraft.science.structure import Structure
 
 SPLITS = ('train', 'test', 'e0')
+E0_TOLERANCE = 1e-3
+"""Largest difference (eV) of energies that count as one E0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ class DatasetData(JsonFileData):
     Raises
     ------
     ValueError
-        If a split is unknown, a structure occurs twice, labels of several levels of theory are mixed, a label is not
-        in the database, or the parent is not stored.
+        If a split is unknown, a structure occurs twice, labels of several levels of theory are mixed, E0 differ from
+        the parent's, a label is not in the database, or the parent is not stored.
     """
 
     def __init__(
@@ -82,13 +84,14 @@ class DatasetData(JsonFileData):
             counts.update({split: parent.count(split) for split in SPLITS})
             systems.update(parent.systems)
             names.update(parent.levels_of_theory)
-            energies = parent.e0 | energies
         if len(names) > 1:
             raise ValueError(
                 f'labels of {len(names)} levels of theory cannot share one dataset: '
                 f'{describe_differences(names)}. Label the structures again at one level, or keep one dataset for '
                 'each level (one head of a model each)'
             )
+        if parent is not None:
+            energies = join_e0([parent.e0, energies])
         _check_rows(before, rows)
         systems.update(_count_systems(rows))
         content = sorted([row.fingerprint, row.split, float(row.weight)] for row in chain(before, rows))
@@ -204,14 +207,35 @@ def isolated_atom_energies(structures: Iterable[Structure]) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If a structure is not a single atom.
+        If a structure is not a single atom, or two of one element differ in energy.
+    """
+    return join_e0(map(_isolated_atom_energy, structures))
+
+
+def join_e0(tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Join isolated-atom energies (eV) by element; the first of each element counts.
+
+    Raises
+    ------
+    ValueError
+        If two energies of an element differ by more than ``E0_TOLERANCE``.
     """
     energies: dict[str, float] = {}
-    for structure in structures:
-        if len(structure) != 1 or np.any(structure.atoms.pbc):
-            raise ValueError(f'{structure.formula} is not an isolated atom')
-        energies[structure.elements[0]] = float(structure.properties['energy'])
+    for table in tables:
+        for element, energy in table.items():
+            if abs(energies.setdefault(element, energy) - energy) > E0_TOLERANCE:
+                raise ValueError(
+                    f'isolated {element} has two energies, {energies[element]:.6f} eV and {energy:.6f} eV, and E0 can '
+                    'be only one: leave one of the two labels out (gather_dataset takes a manifest, dataset create '
+                    '--import those of one import), or store them at levels of theory of their own'
+                )
     return energies
+
+
+def _isolated_atom_energy(structure: Structure) -> dict[str, float]:
+    if len(structure) != 1 or np.any(structure.atoms.pbc):
+        raise ValueError(f'{structure.formula} is not an isolated atom')
+    return {structure.elements[0]: float(structure.properties['energy'])}
 
 
 def _check_rows(before: Iterable[DatasetRow], rows: Iterable[DatasetRow]) -> None:

@@ -37,7 +37,7 @@ def find_leaks(dataset: DatasetData, tolerance: float) -> list[Leak]:
     -------
     list of Leak
         For each training structure in a group of the test set one, with the first test structure of that group; then
-        all pairs of near duplicates.
+        for each that has near duplicates in the test set one, with the nearest of them.
     """
     rows = sorted((row for row in dataset.rows if row.split != 'e0'), key=lambda row: row.split == 'train')
     return [*_shared_groups(rows), *_near_duplicates(rows, tolerance)]
@@ -56,6 +56,10 @@ def _shared_groups(rows: list[DatasetRow]) -> Iterator[Leak]:
 
 
 def _near_duplicates(rows: list[DatasetRow], tolerance: float) -> Iterator[Leak]:
-    for first, second, distance in near_pairs(iterate_rows(rows), tolerance):
-        if rows[first].split != rows[second].split:
-            yield Leak(rows[second].label, rows[first].label, distance=distance)
+    nearest: dict[int, tuple[float, int]] = {}
+    # The test set comes first.
+    for test, train, distance in near_pairs(iterate_rows(rows), tolerance):
+        if rows[test].split != rows[train].split:
+            nearest[train] = min(nearest.get(train, (distance, test)), (distance, test))
+    for train, (distance, test) in sorted(nearest.items()):
+        yield Leak(rows[train].label, rows[test].label, distance=distance)

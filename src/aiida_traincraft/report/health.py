@@ -50,7 +50,13 @@ def health_text(health: Health, title: str) -> Iterator[Any]:
     if health.coverage is None:
         yield 'coverage of the sealed set: there are no training frames or no test frames to compare'
     else:
-        yield from _coverage_lines(health.coverage, health.counts)
+        yield from _coverage_lines(health.coverage, _training_frames(health), health.counts)
+    compared = ((health.redundancy, 'train'), (health.coverage, 'test'))
+    if any(found is not None and found.n_described < health.counts[split] for found, split in compared):
+        yield (
+            'samples were compared (--max-described): "traincraft dataset check" compares all training with all test '
+            'frames of a dataset'
+        )
 
 
 def _outlier_lines(outliers: Sequence[Outlier]) -> Iterator[str]:
@@ -77,27 +83,30 @@ def _redundancy_line(health: Health) -> str:
     found = health.redundancy
     if found is None:
         return 'redundancy: there are no training frames'
-    frames = _of(found.n_described, health.counts, 'train')
     return (
-        f'redundancy: {_share(found.n_near, found.n_described)} of the {frames} '
+        f'redundancy: {_share(found.n_near, found.n_described)} of {_training_frames(health)} '
         f'have a near duplicate among them (distance up to {found.tolerance:g})'
     )
 
 
-def _coverage_lines(found: Coverage, counts: Mapping[str, int]) -> Iterator[str]:
+def _training_frames(health: Health) -> str:
+    return _of(0 if health.redundancy is None else health.redundancy.n_described, health.counts, 'train')
+
+
+def _coverage_lines(found: Coverage, training: str, counts: Mapping[str, int]) -> Iterator[str]:
     frames = _of(found.n_described, counts, 'test')
     yield 'coverage of the sealed set:'
     if found.threshold is not None and found.n_beyond is not None:
         yield (
-            f'  {_share(found.n_beyond, found.n_described)} of the {frames} are farther from training '
+            f'  {_share(found.n_beyond, found.n_described)} of {frames} are farther from {training} '
             f'than {found.threshold:.2g}'
         )
-        yield f'  ({COVERED_PERCENTILE:g} % of the training frames have another one within that distance)'
+        yield f'  ({COVERED_PERCENTILE:g} % of these training frames have another one of them within that distance)'
         for label, distance in found.farthest if found.n_beyond else ():
             yield f'  farthest: label {label}, ' + ('of new elements' if distance is None else f'{distance:.2g}')
     else:
         yield '  there are no two training frames of the same elements to compare with'
-    yield f'  {_share(found.n_near, found.n_described)} of the {frames} have a near duplicate in the training set'
+    yield f'  {_share(found.n_near, found.n_described)} of {frames} have a near duplicate among {training}'
     for what, names in (('elements', found.new_elements), ('compositions', found.new_compositions)):
         yield f'  {what} that training lacks: {", ".join(names) or "none"}'
 
@@ -110,8 +119,8 @@ def _of(described: int, counts: Mapping[str, int], split: str) -> str:
     """How many frames were looked at, and whether that is all of them."""
     name = {'train': 'training', 'test': 'test'}[split]
     if described < counts[split]:
-        return f'{described} {name} frames drawn at random from {counts[split]}'
-    return f'{described} {name} frames'
+        return f'a sample of {described} of {counts[split]} {name} frames'
+    return f'the {described} {name} frames'
 
 
 def plot_health(health: Health, title: str, path: Path) -> None:

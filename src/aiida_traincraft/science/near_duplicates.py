@@ -279,7 +279,7 @@ def near_pairs(
 ) -> Iterator[tuple[int, int, float]]:
     """All pairs of near duplicates: places i < j in the order given, and the distance.
 
-    Holds the descriptors of all frames (0.6 kB each), not the frames.
+    Holds the descriptors of all frames (0.6 kB each), not the frames, and the pairs of one frame at a time.
 
     Raises
     ------
@@ -316,10 +316,12 @@ def _earlier_neighbours(vectors: FloatArray, tolerance: float) -> Iterator[list[
     from scipy.spatial import cKDTree
 
     tree = cKDTree(vectors)
-    for start in range(0, len(vectors), BATCH):
-        for second, near in enumerate(tree.query_ball_point(vectors[start : start + BATCH], tolerance), start):
-            earlier = sorted(first for first in near if first < second)
-            yield [(first, float(np.linalg.norm(vectors[first] - vectors[second]))) for first in earlier]
+    # One row at a time: a batch of a large dataset of frames that are all alike has 10^8 neighbours.
+    for second, vector in enumerate(vectors):
+        near = np.array(tree.query_ball_point(vector, tolerance))
+        earlier = np.sort(near[near < second])
+        distances = np.linalg.norm(vectors[earlier] - vector, axis=1)
+        yield list(zip(earlier.tolist(), distances.tolist(), strict=True))
 
 
 def _nearer(match: Match | None, other: Match) -> Match:

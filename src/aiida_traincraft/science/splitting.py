@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,23 +20,31 @@ def join_groups(keys: Sequence[Hashable | None], pairs: Iterable[tuple[int, int]
     keys
         Group of each frame; one without a group (None) is a group of its own.
     pairs
-        Pairs of frames that belong together although their groups differ: the groups are joined.
+        Pairs of frames that belong together although their groups differ: the groups are joined. They are not kept:
+        n frames that are all alike make n²/2 pairs.
 
     Returns
     -------
     array of int
         Number of the set of each frame (n_frames,), counted from 0.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     first: dict[Hashable, int] = {}
-    edges = [(first.setdefault(key, index), index) for index, key in enumerate(keys) if key is not None]
-    edges.extend(pairs)
-    rows, columns = np.array(edges, int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(edges), bool), (rows, columns)), shape=(len(keys), len(keys)))
-    labels: IntArray = connected_components(graph, directed=False)[1]
-    return labels
+    edges = ((first.setdefault(key, index), index) for index, key in enumerate(keys) if key is not None)
+    parents = list(range(len(keys)))
+    for one, other in chain(edges, pairs):
+        low, high = sorted((_root(parents, one), _root(parents, other)))
+        parents[high] = low
+    roots = np.array([_root(parents, index) for index in range(len(keys))], np.int64)
+    numbers: IntArray = np.unique(roots, return_inverse=True)[1]
+    return numbers
+
+
+def _root(parents: list[int], index: int) -> int:
+    """First frame of the set, the way to which is shortened."""
+    while parents[index] != index:
+        parents[index] = parents[parents[index]]
+        index = parents[index]
+    return index
 
 
 def draw_sets(sizes: Sequence[int], target: int, rng: np.random.Generator) -> list[int]:
