@@ -11,7 +11,7 @@ from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.potential import PotentialData
-from aiida_traincraft.data.reading import read_structures
+from aiida_traincraft.data.reading import iterate_structures
 from aiida_traincraft.science.structure import write_frames
 
 LABELS_FILE = 'labels.frames'
@@ -41,7 +41,7 @@ class AseLabelCalculation(WorkerCalculation):
         """Write the structures and link them to this process."""
         uuids = self.inputs.structures.uuids
         link_inputs(self.node, uuids, 'members')
-        write_frames(folder / 'structures.frames', [frame.bare() for frame in read_structures(uuids)])
+        write_frames(folder / 'structures.frames', (frame.bare() for frame in iterate_structures(uuids)))
         if 'potential' not in self.inputs:
             return {}
         self.inputs.potential.write_files(folder)

@@ -52,6 +52,8 @@ class ReadyFrame:
     link_label: str
     attributes: dict[str, Any]
     record: bytes
+    content_hash: str
+    """What AiiDA finds an equal node by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,9 @@ def prepare_frames(frames: Iterable[NewFrame | ReadyFrame]) -> Iterator[ReadyFra
             # Only read below, so the copies of Structure.bare are not needed.
             value = Structure(value.atoms, {}, value.provenance)
         attributes = _cleaned(frame.node_class.frame_attributes(value, geometry))
-        yield ReadyFrame(frame.node_class.class_node_type, frame.link_label, attributes, to_record(value))
+        node_type = frame.node_class.class_node_type
+        content_hash = make_hash(content_to_hash(node_type, attributes['fingerprint']))
+        yield ReadyFrame(node_type, frame.link_label, attributes, to_record(value), content_hash)
 
 
 def link_inputs(process: orm.CalculationNode, uuids: Sequence[str], prefix: str) -> None:
@@ -189,7 +193,7 @@ def _store_chunk(
             'label': fingerprint,
             'node_type': frame.node_type,
             'attributes': frame.attributes | {'offset': batch.tell(), 'nbytes': len(frame.record)},
-            'extras': {'_aiida_hash': make_hash(content_to_hash(frame.node_type, fingerprint))},
+            'extras': {'_aiida_hash': frame.content_hash},
         }
         batch.write(frame.record)
     if not rows:

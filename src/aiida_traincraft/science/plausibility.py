@@ -187,11 +187,14 @@ def _shortest(structure: Structure) -> float:
     if n_atoms > MANY_ATOMS:
         return minimum_distance(atoms)
     first, second = _pairs(n_atoms)
-    delta = atoms.positions[first] - atoms.positions[second]
     if atoms.pbc.any():
         cell = atoms.cell.complete().array
-        images = np.rint(delta @ np.linalg.inv(cell)) * atoms.pbc
-        delta -= images @ cell
+        scaled = np.linalg.solve(cell.T, atoms.positions.T).T
+        delta = scaled[first] - scaled[second]
+        delta -= np.rint(delta) * atoms.pbc
+        delta = delta @ cell
+    else:
+        delta = atoms.positions[first] - atoms.positions[second]
     radii = covalent_radii[atoms.numbers]
     ratio = np.einsum('ij,ij->i', delta, delta) / (radii[first] + radii[second]) ** 2
     return float(np.sqrt(ratio.min()))
