@@ -50,6 +50,7 @@ def health(
     from rich.progress import track
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.tables import wide_console
     from aiida_traincraft.report.health import health_text, write_health
     from aiida_traincraft.science.health import dataset_health
     from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE
@@ -63,7 +64,7 @@ def health(
         for node, split in ((training, 'train'), (sealed, 'test'))
         for structure in node.iterate(split)
     )
-    console = Console()
+    console = wide_console()
     found = dataset_health(
         track(items, 'reading labels', counts['train'] + counts['test'], console=Console(stderr=True), transient=True),
         counts,

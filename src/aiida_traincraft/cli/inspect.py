@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-PIPE_WIDTH = 200
 MAX_FAILED = 20
 SHOWN_OUTPUTS = 3
 
@@ -76,10 +75,10 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
 def why(profile: str | None, node: str, depth: int) -> None:
     """Show what shaped a node (PK or UUID): config, seed, codes, label processes, and the tree above it."""
     from aiida import orm
-    from rich.console import Console
     from rich.tree import Tree
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.tables import wide_console
     from aiida_traincraft.data.reading import find_node
     from aiida_traincraft.provenance.lineage import Step, lineage, origins
 
@@ -97,9 +96,7 @@ def why(profile: str | None, node: str, depth: int) -> None:
             grow(child, tree.add(child.text))
         return tree
 
-    console = Console()
-    # A file or pipe has no width: lines are kept whole.
-    console.width = console.width if console.is_terminal else PIPE_WIDTH
+    console = wide_console()
     step = lineage(target, depth)
     console.print(step.text, highlight=False, markup=False)
     for name, lines in origins(target).items():

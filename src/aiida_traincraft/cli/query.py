@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from aiida import orm
 
 TABLE_ROWS = 50
-PIPE_WIDTH = 300
 
 
 @click.group()
@@ -142,16 +141,15 @@ def _write(heads: Sequence[str], rows: Iterable[Sequence[Any]], format_: str) ->
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from aiida_traincraft.cli.tables import wide_console
 
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for row in rows:
         table.add_row(*(f'{value:.6g}' if isinstance(value, float) else escape(str(_text(value))) for value in row))
-    console = Console()
-    # A file or pipe has no width: lines are kept whole.
-    console.width = console.width if console.is_terminal else PIPE_WIDTH
+    console = wide_console()
     console.print(table if table.row_count else 'nothing found', highlight=False)
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 
 from aiida_traincraft.provenance.campaign import Progress
+
+PIPE_WIDTH = 300
+
+
+def wide_console() -> Console:
+    """Console that keeps lines whole where they go to a file or pipe, which has no width."""
+    console = Console()
+    console.width = console.width if console.is_terminal else PIPE_WIDTH
+    return console
 
 
 def progress_line(progress: Progress) -> str:
