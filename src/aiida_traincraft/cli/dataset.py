@@ -82,7 +82,7 @@ def create(profile: str | None, level: str | None, imported: str | None, **chose
     from aiida_traincraft.calculations.gather_dataset import gather_dataset
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.data.dataset import label_attributes
-    from aiida_traincraft.workchains.mace_checks import full_level_hash
+    from aiida_traincraft.data.level_of_theory import full_level_hash
 
     if (level is None) == (imported is None):
         raise click.UsageError('give either --level or --import')

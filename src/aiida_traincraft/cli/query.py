@@ -98,8 +98,8 @@ def potentials(profile: str | None, limit: int | None, format_: str, **chosen: A
 def _chosen(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Load the profile; turn options into arguments of the ``find_`` functions."""
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.data.level_of_theory import full_level_hash
     from aiida_traincraft.provenance.queries import load_campaign_node
-    from aiida_traincraft.workchains.mace_checks import full_level_hash
 
     profiles.load(profile)
     chosen = {name: value for name, value in options.items() if value not in (None, ())}

@@ -60,6 +60,21 @@ def level_hash(content: dict[str, Any]) -> str:
     return hashlib.sha1(json.dumps(content, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
 
 
+def full_level_hash(start: str) -> str:
+    """Hash of the one level of theory that begins so.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or more than one.
+    """
+    query = orm.QueryBuilder().append(LevelOfTheoryData, filters={'label': {'like': f'{start}%'}}, project='label')
+    found = sorted(set(query.all(flat=True)))
+    if len(found) != 1:
+        raise ValueError(f'{len(found)} levels of theory in this profile begin with {start!r}')
+    return str(found[0])
+
+
 def describe_differences(hashes: Iterable[str]) -> str:
     """Say in what some levels of theory differ: the keys of their content whose values are not the same everywhere.
 

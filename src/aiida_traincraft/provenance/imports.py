@@ -22,9 +22,9 @@ from aiida.manage.configuration import get_config
 
 from aiida_traincraft.data.bulk import ReadyFrame, create_frames, link_inputs
 from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, level_hash
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, full_level_hash, level_hash
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.reading import find_output, iterate_structures
+from aiida_traincraft.data.reading import find_node, find_output, iterate_structures
 from aiida_traincraft.provenance.staging import (
     DESCRIBED_AT_ONCE,
     ImportOptions,
@@ -128,7 +128,7 @@ def parse_level(text: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the text is empty, or the file holds no table.
+        If the text is empty, a hash or UUID belongs to no stored level or to several, or the file holds no table.
     OSError
         If the file cannot be read.
     """
@@ -137,15 +137,10 @@ def parse_level(text: str) -> dict[str, Any]:
         raise ValueError('the level of theory is empty: say what made the labels, such as "PBE, 60 Ry, VASP 6.4"')
     plain = name.lower().replace('-', '')
     if len(plain) >= SHORTEST_HASH and not set(plain) - set(string.hexdigits):
-        query = orm.QueryBuilder().append(
-            LevelOfTheoryData, filters={'or': [{'label': {'like': f'{plain}%'}}, {'uuid': name.lower()}]}
-        )
-        found = {node.hash: node for (node,) in query.iterall()}
-        if len(found) != 1:
-            number = 'no level' if not found else f'{len(found)} levels'
-            raise ValueError(f'{number} of theory stored here with the hash or UUID {name!r}')
-        (node,) = found.values()
-        return dict(node.content)
+        node = find_node(name) if '-' in name else _level_of(full_level_hash(plain))
+        if not isinstance(node, LevelOfTheoryData):
+            raise ValueError(f'there is no level of theory with the UUID {name!r} in this profile')
+        return node.content
     path = Path(name)
     if path.suffix in ('.json', '.toml'):
         import tomllib
@@ -155,6 +150,11 @@ def parse_level(text: str) -> dict[str, Any]:
             raise ValueError(f'{path}: a level of theory is a table with at least one key')
         return content
     return {'name': name}
+
+
+def _level_of(digest: str) -> LevelOfTheoryData:
+    node: LevelOfTheoryData = orm.QueryBuilder().append(LevelOfTheoryData, filters={'label': digest}).first(flat=True)
+    return node
 
 
 def _find(source: dict[str, Any], level: str) -> orm.CalculationNode | None:

@@ -59,14 +59,7 @@ class ImportOptions:
 
     def content(self) -> dict[str, Any]:
         """As the database holds it."""
-        return {
-            'keys': dict(self.keys),
-            'system': self.system,
-            'allow': sorted(self.allow),
-            'skip_refused': self.skip_refused,
-            'group_by_file': self.group_by_file,
-            'near_dedup': self.near_dedup,
-        }
+        return asdict(self) | {'allow': sorted(self.allow)}
 
 
 @dataclass

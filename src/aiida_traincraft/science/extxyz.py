@@ -224,8 +224,10 @@ def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
     columns = {key: value for key, value in atoms.arrays.items() if key not in ('numbers', 'positions')}
     provenance = _provenance(store.pop(PROVENANCE_KEY, None))
     values = {name: keys.take(name, store) for name in CONVENTIONS if name not in ('forces', 'virial')}
-    values['virial'] = keys.take('virial', store) if values['stress'] is None else None
-    if values['stress'] is not None:
+    values['virial'] = None
+    if values['stress'] is None:
+        values['virial'] = keys.take('virial', store)
+    else:
         keys.leave('virial', store)
     per_atom = columns | {key: results[key] for key in PER_ATOM_RESULTS if key in results}
     values['forces'] = keys.take('forces', per_atom)

@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, describe_differences
+from aiida_traincraft.data.level_of_theory import describe_differences, full_level_hash
 from aiida_traincraft.data.mace_potential import MacePotentialData
 from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.science.config.base import ConfigIssue
@@ -44,21 +44,6 @@ def check_mace(
     if section.foundation is not None:
         issues += _check_foundation(section, section.foundation, elements, folder)
     return issues
-
-
-def full_level_hash(start: str) -> str:
-    """Hash of the one level of theory that begins so.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or more than one.
-    """
-    query = orm.QueryBuilder().append(LevelOfTheoryData, filters={'label': {'like': f'{start}%'}}, project='label')
-    found = sorted(set(query.all(flat=True)))
-    if len(found) != 1:
-        raise ValueError(f'{len(found)} levels of theory in this profile begin with {start!r}')
-    return str(found[0])
 
 
 def _check_heads(section: MaceTraining) -> Iterator[ConfigIssue]:

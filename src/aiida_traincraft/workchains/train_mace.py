@@ -12,10 +12,10 @@ from aiida_traincraft.calculations.gather_dataset import gather_dataset
 from aiida_traincraft.calculations.mace_data import MaceDataCalculation
 from aiida_traincraft.calculations.make_committee import make_committee
 from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.level_of_theory import full_level_hash
 from aiida_traincraft.science.config.mace import PT_HEAD, MaceTraining
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.training.mace import check_data
-from aiida_traincraft.workchains.mace_checks import full_level_hash
 from aiida_traincraft.workchains.train import define_train_ports
 from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
 from aiida_traincraft.workchains.window import WindowWorkChain
