@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from aiida import orm
+from aiida.manage.caching import enable_caching, get_use_cache
 
 from aiida_traincraft.workchains.doctor import check_computer
 
@@ -205,6 +206,9 @@ def test_a_program_that_hangs_is_broken_off(pw_finding, localhost, executable):
     job = job.order_by({'job': {'id': 'desc'}}).first(flat=True)
     assert job.is_killed
     assert job.pk in [int(part.strip(')')) for part in line.split('PK ')[1:]]
+    with enable_caching():
+        assert job.base.caching.should_use_cache() is False
+        assert get_use_cache(identifier=job.process_type)
 
 
 def test_a_family_that_is_not_there(findings, campaign_content, python_code, localhost, executable):
