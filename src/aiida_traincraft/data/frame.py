@@ -19,15 +19,16 @@ SMALLEST_SPAN = 1e-3
 class ContentCaching(NodeCaching):
     """Hash by content, not by place in a batch: equal frames of two batches are one cache entry."""
 
-    def get_objects_to_hash(self) -> dict[str, Any]:
+    def get_objects_to_hash(self) -> Any:
         """Return what the hash is made of: the class and the content fingerprint."""
         node = self._node
         return content_to_hash(node.class_node_type, node.base.attributes.get('fingerprint'))
 
 
-def content_to_hash(node_type: str, fingerprint: str) -> dict[str, Any]:
-    """Objects that decide the hash of a node known by its fingerprint; the bulk writer uses the same."""
-    return {'class': node_type, 'fingerprint': fingerprint}
+def content_to_hash(node_type: str, fingerprint: str) -> str:
+    """What decides the hash of a node known by its fingerprint; the bulk writer uses the same."""
+    # One string: AiiDA takes five times as long for a dictionary of two.
+    return f'{node_type} {fingerprint}'
 
 
 def check_geometry(structure: Structure) -> None:

@@ -25,12 +25,16 @@ from aiida_traincraft.science.plausibility import RULES, Judged, read_plausible
 from aiida_traincraft.science.structure import Structure
 
 DESCRIBED_AT_ONCE = 200
+SPOOLED_AT_ONCE = 100
 LARGE = 5_000_000
 """Bytes from which files are read by a process of their own: it takes a second to start."""
 REPORTED_REFUSALS = 1000
 
 KnownLabels = Mapping[str, tuple[str, str]]
 """UUID and fingerprint of the stored label of a structure, by the structure's fingerprint."""
+
+Staged = list[ReadyFrame] | tuple[str, str]
+"""A structure and its label to be stored, or UUID and fingerprint of a label that is there already."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +142,29 @@ def stage(
         Told how many bytes were read.
     """
     report = ImportReport()
-    seen: dict[str, tuple[str, str]] = {}
     frames = _judged(paths, level, options, report, progress)
     if near is not None:
         frames = _without_near(frames, near, known, report)
+    items = _accepted(frames, known, report)
+    while batch := list(islice(items, SPOOLED_AT_ONCE)):
+        pickle.dump(batch, spool)
+    return report
+
+
+def staged(spool: IO[bytes]) -> Iterator[Staged]:
+    """What :func:`stage` wrote."""
+    while True:
+        try:
+            yield from pickle.load(spool)
+        except EOFError:
+            return
+
+
+def _accepted(
+    frames: Iterator[tuple[int, tuple[str, int], Structure]], known: KnownLabels, report: ImportReport
+) -> Iterator[Staged]:
+    """What is to be stored or linked; the report is told of the rest."""
+    seen: dict[str, tuple[str, str]] = {}
     for number, place, structure in frames:
         try:
             pair = list(prepare_frames(_pair(structure, number)))
@@ -162,17 +185,7 @@ def stage(
             report.known += bool(twin)
             report.accepted += not twin
             report.systems[structure.provenance.get('system') or ''] += 1
-            pickle.dump((uuid, twin) if twin else pair, spool)
-    return report
-
-
-def staged(spool: IO[bytes]) -> Iterator[list[ReadyFrame] | tuple[str, str]]:
-    """What :func:`stage` wrote: a structure and its label, or UUID and fingerprint of a label that is there already."""
-    while True:
-        try:
-            yield pickle.load(spool)
-        except EOFError:
-            return
+            yield (uuid, twin) if twin else pair
 
 
 def _judged(

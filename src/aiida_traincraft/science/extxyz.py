@@ -6,18 +6,17 @@ Frames count from 0, as in ASE's ``FILE@17``.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import read_xyz
+from ase.io.extxyz import key_val_str_to_dict, parse_properties
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from aiida_traincraft.science.structure import ISOLATED_ATOM, PROVENANCE_KEY, Structure
@@ -26,9 +25,7 @@ LONGEST_LINE = 1_000_000
 MOST_ATOMS = 1_000_000
 STRESS_ASYMMETRY = 1e-3
 LONGEST_EXCERPT = 120
-PER_ATOM_RESULTS = ('forces', 'stresses', 'charges', 'magmoms', 'energies')
-PROPERTIES = re.compile(r'Properties=["\']?([^\s"\']+)')
-PLAIN_COLUMNS = 4
+PLAIN = 'species:S:1:pos:R:3'
 
 CONVENTIONS: dict[str, tuple[str, ...]] = {
     # MACE and this project; GAP; pacemaker's table; ASE, DP-GEN (dpdata) and NEP.
@@ -42,6 +39,9 @@ CONVENTIONS: dict[str, tuple[str, ...]] = {
     'group': ('group',),
 }
 """Keys under which a file may hold each property, the first found wins; virial (eV) is minus stress times volume."""
+
+# All frames of a file have the same columns.
+_columns = lru_cache(maxsize=100)(parse_properties)
 
 ISOLATED_ATOM_NAMES = ('IsolatedAtom', 'isolated_atom', 'isolated')
 
@@ -97,7 +97,8 @@ class LabelKeys:
         if name not in self.chosen and present:
             self.chosen[name] = present[0]
         key = self.chosen.get(name)
-        self.beside.update(other for other in present if other != key)
+        if present != [key]:
+            self.beside.update(other for other in present if other != key)
         if key is not None and key in store:
             self.counts[key] += 1
             return store.pop(key)
@@ -163,7 +164,7 @@ def read_labelled(
             try:
                 if not text.endswith(b'\n') and 'last_line' not in allowed:
                     raise FrameError('last_line', 'has no end of line behind its last row: cut inside a number?')
-                found = _structure(_parse(text, n_atoms), keys)
+                found = _structure(*_parse(text, n_atoms), keys)
             except FrameError as error:
                 found = Refusal(name, number, error.rule, str(error))
             held = found, handle.tell() - begin
@@ -194,7 +195,11 @@ def _frame_text(handle: BinaryIO) -> tuple[bytes, int]:
     return b''.join(lines), n_atoms
 
 
-def _parse(raw: bytes, n_atoms: int) -> Atoms:
+def _parse(raw: bytes, n_atoms: int) -> tuple[Atoms, dict[str, Any], dict[str, Any]]:
+    """Geometry of a frame, its values and its further columns.
+
+    The second line is read by ASE's parser; the rows are not, as that takes three times as long.
+    """
     if n_atoms == 0:
         raise FrameError('format', 'has no atoms')
     try:
@@ -202,26 +207,37 @@ def _parse(raw: bytes, n_atoms: int) -> Atoms:
     except UnicodeDecodeError:
         raise FrameError('format', 'is no text') from None
     _, comment, rows = text.split('\n', 2)
-    found = PROPERTIES.search(comment)
-    names = found.group(1).split(':') if found else []
-    # ASE drops what stands behind the last column that it expects.
-    columns = sum(int(count) for count in names[2::3] if count.isdigit()) if found else PLAIN_COLUMNS
-    if len(rows.split()) != n_atoms * columns:
-        raise FrameError('format', f'has {len(rows.split())} values in {n_atoms} rows, {columns} a row are announced')
+    words = rows.split()
     try:
-        (atoms,) = read_xyz(StringIO(text), index=slice(0, 1))
-    # ASE's reader fails in many ways on damaged lines, some of them by accident.
+        info = key_val_str_to_dict(comment.strip()) if comment.strip() else {}
+        layout, _, _, converters = _columns(info.pop('Properties', PLAIN))
+        width = len(converters)
+        if len(words) != n_atoms * width:
+            raise FrameError('format', f'has {len(words)} values in {n_atoms} rows, {width} a row are announced')
+        columns: dict[str, Any] = {}
+        first = 0
+        for name, count in layout.values():
+            table = [[*map(converters[index], words[index::width])] for index in range(first, first + count)]
+            columns[name] = np.ascontiguousarray(np.array(table[0] if count == 1 else table).T)
+            if columns[name].dtype.hasobject or count < 1:
+                raise FrameError('format', f'cannot be read: column {name!r} holds other values than it announces')
+            first += count
+        cell = info.pop('Lattice', None)
+        pbc = info.pop('pbc', cell is not None)
+        numbers, symbols, positions = (columns.pop(name, None) for name in ('numbers', 'symbols', 'positions'))
+        if positions is None or (numbers is None and symbols is None):
+            raise FrameError('format', 'has no column of positions ("pos"), or none of species ("species" or "Z")')
+        species = [word.capitalize() for word in symbols.tolist()] if numbers is None else numbers
+        atoms = Atoms(species, positions, cell=None if cell is None else cell.T, pbc=pbc)
+    # The values of damaged lines fail in many ways, some of them by accident.
+    except FrameError:
+        raise
     except Exception as error:
         raise FrameError('format', f'cannot be read: {_excerpt(str(error) or type(error).__name__)}') from None
-    return atoms
+    return atoms, info, columns
 
 
-def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
-    results = dict(atoms.calc.results) if atoms.calc is not None else {}
-    atoms.calc = None
-    atoms.set_constraint()
-    store: dict[str, Any] = {**atoms.info, **results}
-    columns = {key: value for key, value in atoms.arrays.items() if key not in ('numbers', 'positions')}
+def _structure(atoms: Atoms, store: dict[str, Any], columns: dict[str, Any], keys: LabelKeys) -> Structure:
     provenance = _provenance(store.pop(PROVENANCE_KEY, None))
     values = {name: keys.take(name, store) for name in CONVENTIONS if name not in ('forces', 'virial')}
     values['virial'] = None
@@ -229,12 +245,11 @@ def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
         values['virial'] = keys.take('virial', store)
     else:
         keys.leave('virial', store)
-    per_atom = columns | {key: results[key] for key in PER_ATOM_RESULTS if key in results}
-    values['forces'] = keys.take('forces', per_atom)
-    for key in columns.keys() - per_atom.keys():
-        del atoms.arrays[key]
-    for key in per_atom.keys() - columns.keys():
-        atoms.arrays[key] = np.asarray(per_atom[key])
+    values['forces'] = keys.take('forces', columns)
+    # Which atoms may move is a matter of the program that wrote the file, not of the structure.
+    columns.pop('move_mask', None)
+    for key, column in columns.items():
+        atoms.arrays[key] = column
     for name in ('system', 'group'):
         if values[name] is not None:
             provenance[name] = str(values[name])
@@ -258,8 +273,7 @@ def _structure(atoms: Atoms, keys: LabelKeys) -> Structure:
     for name, shape in (('dipole', (3,)), ('polarizability', (3, 3))):
         if values[name] is not None:
             properties[name] = _numbers(name, values[name], shape)
-    info = {key: _plain(value) for key, value in store.items() if key not in PER_ATOM_RESULTS}
-    atoms.info = {}
+    info = {key: _plain(value) for key, value in store.items()}
     return Structure(atoms, properties, provenance | ({'info': info} if info else {}))
 
 

@@ -187,16 +187,17 @@ def _shortest(structure: Structure) -> float:
     if n_atoms > MANY_ATOMS:
         return minimum_distance(atoms)
     first, second = _pairs(n_atoms)
-    if atoms.pbc.any():
-        cell = atoms.cell.complete().array
-        scaled = np.linalg.solve(cell.T, atoms.positions.T).T
-        delta = scaled[first] - scaled[second]
-        delta -= np.rint(delta) * atoms.pbc
-        delta = delta @ cell
-    else:
-        delta = atoms.positions[first] - atoms.positions[second]
+    points, cell, periodic = atoms.positions, atoms.cell.array, atoms.pbc.any()
+    if periodic:
+        cell = cell if atoms.pbc.all() else atoms.cell.complete().array
+        points = points @ np.linalg.inv(cell)
+    # Twice as fast as indexing.
+    delta = points.take(first, axis=0) - points.take(second, axis=0)
+    if periodic:
+        delta = (delta - np.rint(delta) * atoms.pbc) @ cell
     radii = covalent_radii[atoms.numbers]
-    ratio = np.einsum('ij,ij->i', delta, delta) / (radii[first] + radii[second]) ** 2
+    reach = radii.take(first) + radii.take(second)
+    ratio = np.einsum('ij,ij->i', delta, delta) / reach**2
     return float(np.sqrt(ratio.min()))
 
 

@@ -28,10 +28,10 @@ Array = npt.NDArray[Any]
 
 
 @lru_cache(maxsize=1024)
-def _hill_formula(counts: tuple[int, ...]) -> str:
-    """Formula of so many atoms of each atomic number."""
+def _composition(counts: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    """Formula in Hill order and elements of so many atoms of each atomic number."""
     found = {chemical_symbols[number]: count for number, count in enumerate(counts) if count}
-    return str(Formula.from_dict(found).format('hill'))
+    return str(Formula.from_dict(found).format('hill')), tuple(sorted(found))
 
 
 @dataclass
@@ -61,12 +61,12 @@ class Structure:
     @property
     def formula(self) -> str:
         """Chemical formula in Hill order."""
-        return _hill_formula(tuple(np.bincount(self.atoms.numbers).tolist()))
+        return _composition(tuple(np.bincount(self.atoms.numbers).tolist()))[0]
 
     @property
     def elements(self) -> list[str]:
         """Chemical symbols present, alphabetical."""
-        return sorted(set(self.atoms.get_chemical_symbols()))
+        return [*_composition(tuple(np.bincount(self.atoms.numbers).tolist()))[1]]
 
     @property
     def group(self) -> str | None:
