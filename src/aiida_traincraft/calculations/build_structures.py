@@ -12,14 +12,14 @@ from aiida.engine import calcfunction
 from aiida_traincraft.calculations.campaign import read_campaign
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.science.config.systems import SystemConfig
-from aiida_traincraft.science.geometry import build_geometry
+from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
 
 
 @calcfunction
 def build_structures(config: orm.Dict, **nodes: orm.SinglefileData) -> dict[str, FramesData]:
-    """Build one geometry per system of the campaign and of its test set.
+    """Build the geometries of every system of the campaign and of its test set.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def build_structures(config: orm.Dict, **nodes: orm.SinglefileData) -> dict[str,
     Returns
     -------
     dict
-        ``systems`` and ``test_systems``, one frame per system, in order.
+        ``systems`` and ``test_systems``: the frames of each system, in order.
     """
     campaign = read_campaign(config, nodes)
     with tempfile.TemporaryDirectory() as name:
@@ -48,7 +48,7 @@ def build_structures(config: orm.Dict, **nodes: orm.SinglefileData) -> dict[str,
 def _build(systems: list[SystemConfig], workspace: Workspace, seed: int) -> list[Any]:
     structures = []
     for system in systems:
-        structure = build_geometry(system.geometry, workspace, derive_seed(seed, 'geometry', system.name))
-        structure.provenance['system'] = system.name
-        structures.append(structure)
+        for structure in build_geometries(system.geometry, workspace, derive_seed(seed, 'geometry', system.name)):
+            structure.provenance['system'] = system.name
+            structures.append(structure)
     return structures

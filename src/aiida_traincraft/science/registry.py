@@ -5,8 +5,8 @@ Kinds and what their functions take and give:
 =============  ============================================================  =========================
 kind           arguments                                                     returns
 =============  ============================================================  =========================
-source         ``(config, workspace)``                                       ``Structure``
-builder        ``(config, rng)``                                             ``Structure``
+source         ``(config, workspace, rng)``                                  ``Structure`` or list
+builder        ``(config, rng)``                                             ``Structure`` or list
 transform      ``(structure, config, rng)``                                  ``Structure``
 calculator     ``(config)``                                                  ASE calculator
 sampler        ``(structure, calculator, workspace, config, rng, watch)``    ``SamplingRun``
@@ -22,8 +22,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+import inspect
 import pkgutil
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -35,7 +38,9 @@ from aiida_traincraft.science.config.base import PluginConfig
 KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'labeller', 'trainer', 'explorer')
 ENTRY_POINT_GROUP = 'aiida_traincraft.plugins'
 FILE_MODULE = 'traincraft_plugin_'
-_BUILTIN_PACKAGES = ('calculators', 'config', 'geometry', 'sampling', 'selection')
+_BUILTIN_PACKAGES = (
+    'calculators', 'config', 'geometry.sources', 'geometry.builders', 'geometry.transforms', 'sampling', 'selection',
+)  # fmt: skip
 
 T = TypeVar('T')
 
@@ -49,6 +54,14 @@ class Plugin:
     config: type[PluginConfig]
     function: Callable[..., Any]
     summary: str
+
+    @property
+    def example(self) -> str | None:
+        """TOML of the first ``code-block:: toml`` in the docstring, None without."""
+        found = re.search(
+            r'\.\. code-block:: toml\n\n((?:[ \t]+\S.*\n|\n)+)', inspect.cleandoc(self.function.__doc__ or '') + '\n'
+        )
+        return textwrap.dedent(found.group(1)).strip() + '\n' if found else None
 
 
 class UnknownPluginError(ValueError):

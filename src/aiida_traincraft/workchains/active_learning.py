@@ -342,11 +342,12 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         return code.format(reason=reason)
 
     def _submit_sampling(self, key: str, starts: str, systems: list[dict[str, Any]]) -> orm.ProcessNode:
-        seed = self.section('run')['seed']
-        runs = [
-            {'start': index, 'sampler': system['sampling'], 'seed': derive_seed(seed, 'sampling', system['name'])}
-            for index, system in enumerate(systems)
-        ]
+        seed, samplers = self.section('run')['seed'], {system['name']: system['sampling'] for system in systems}
+        runs = []
+        for index, frame in enumerate(orm.load_node(starts).get_frames()):
+            name, variant = frame.provenance['system'], frame.provenance.get('variant', 0)
+            parts = (name, variant) if variant else (name,)
+            runs.append({'start': index, 'sampler': samplers[name], 'seed': derive_seed(seed, 'sampling', *parts)})
         # Samplers that need forces before there is a potential take the teacher's; without one they say so.
         parameters = {'runs': runs, 'calculator': self.section('labelling').get('calculator'), 'watch': None}
         inputs = self.job_inputs('ase') | {'starts': orm.load_node(starts), 'parameters': orm.Dict(parameters)}
@@ -355,16 +356,14 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
     def _systems_without_frames(self) -> list[str]:
         """Say what became of every system whose sampling kept nothing; report those that ended early."""
         empty = []
-        groups = (
-            (self.ctx.sample_train, self.section('systems')),
-            (self.ctx.sample_test, self.section('test_set')['systems']),
-        )
-        for job, systems in groups:
-            for run, system in zip(job.outputs.summary['runs'], systems, strict=True):
+        for job, starts in ((self.ctx.sample_train, self.ctx.systems), (self.ctx.sample_test, self.ctx.test_systems)):
+            frames = orm.load_node(starts).get_frames()
+            for run, frame in zip(job.outputs.summary['runs'], frames, strict=True):
+                name = frame.provenance['system']
                 if run['frames'] == 0:
-                    empty.append(f'no frame of {system["name"]}, {run["end"]}')
+                    empty.append(f'no frame of {name}, {run["end"]}')
                 elif run['end'] != 'finished':
-                    self.report(f'sampling of {system["name"]} ended with {run["frames"]} frames: {run["end"]}')
+                    self.report(f'sampling of {name} ended with {run["frames"]} frames: {run["end"]}')
         return empty
 
     def _submit_label(self, key: str, manifest: str) -> orm.ProcessNode:

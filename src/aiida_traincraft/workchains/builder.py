@@ -16,7 +16,7 @@ from aiida_traincraft.science.calculators import check_elements
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
 from aiida_traincraft.science.config.systems import SystemConfig
-from aiida_traincraft.science.geometry import build_geometry
+from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.sampling import needs_calculator
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
@@ -156,20 +156,21 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
     tested: set[str] = set()
     for path, system in places:
         try:
-            structure = build_geometry(
+            structures = build_geometries(
                 system.geometry, workspace, derive_seed(config.run.seed, 'geometry', system.name)
             )
         except Exception as error:
             # A plugin may raise anything; here it is a fault of the config, found before anything is stored.
             issues.append(ConfigIssue(f'{path}.geometry', str(error) or type(error).__name__))
             continue
-        (tested if path.startswith('test_set') else trained).update(structure.elements)
-        if (unfit := labeller.check_geometry(config.labelling, structure)) is not None:
-            issues.append(ConfigIssue(f'{path}.geometry', unfit))
+        elements = {element for structure in structures for element in structure.elements}
+        (tested if path.startswith('test_set') else trained).update(elements)
+        unfit = {labeller.check_geometry(config.labelling, structure) for structure in structures}
+        issues += [ConfigIssue(f'{path}.geometry', reason) for reason in unfit if reason is not None]
         teacher = getattr(config.labelling, 'calculator', None)
         if teacher is not None:
             try:
-                check_elements(teacher, structure.elements)
+                check_elements(teacher, elements)
             except ValueError as error:
                 issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {path})'))
     if not issues and tested - trained:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from aiida_traincraft.science.geometry.crystal import CrystalConfig, build_crystal
+from aiida_traincraft.science.geometry.builders.crystal import CrystalConfig, build_crystal
 
 
 def build(seed=0, **keys):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from aiida_traincraft.science.geometry.slab import SlabConfig, build_slab
+from aiida_traincraft.science.geometry.builders.slab import SlabConfig, build_slab
 
 A = 4.0
 

@@ -5,9 +5,9 @@ import pytest
 from ase.build import bulk, molecule
 from pydantic import ValidationError
 
-from aiida_traincraft.science.geometry.perturb import PerturbConfig, perturb
-from aiida_traincraft.science.geometry.strain import StrainConfig, deform, random_strain, strain
-from aiida_traincraft.science.geometry.supercell import SupercellConfig, supercell
+from aiida_traincraft.science.geometry.transforms.perturb import PerturbConfig, perturb
+from aiida_traincraft.science.geometry.transforms.strain import StrainConfig, deform, random_strain, strain
+from aiida_traincraft.science.geometry.transforms.supercell import SupercellConfig, supercell
 from aiida_traincraft.science.structure import Structure
 
 

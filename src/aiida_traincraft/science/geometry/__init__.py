@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 
 from aiida_traincraft.science import registry
@@ -12,8 +10,8 @@ from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
 
-def build_geometry(config: GeometryConfig, workspace: Workspace | None = None, seed: int = 0) -> Structure:
-    """Build one starting geometry.
+def build_geometries(config: GeometryConfig, workspace: Workspace | None = None, seed: int = 0) -> list[Structure]:
+    """Build the starting geometries of a system.
 
     Parameters
     ----------
@@ -27,8 +25,10 @@ def build_geometry(config: GeometryConfig, workspace: Workspace | None = None, s
 
     Returns
     -------
-    Structure
-        No properties; the provenance names the steps.
+    list of Structure
+        At least one: several from a source or builder that gives several (frames of a file, conformers, terminations
+        of a slab, ...), each transformed by itself. No properties; the provenance names the steps, and ``variant``
+        counts the structures where there are several.
 
     Raises
     ------
@@ -37,15 +37,26 @@ def build_geometry(config: GeometryConfig, workspace: Workspace | None = None, s
     """
     generators = np.random.default_rng(seed).spawn(1 + len(config.transforms))
     if config.source is not None:
-        plugin = registry.get('source', config.source.type)
-        structure = cast(Structure, plugin.function(config.source, workspace))
         origin = config.source.type
+        made = registry.get('source', origin).function(config.source, workspace, generators[0])
     else:
         assert config.builder is not None
-        plugin = registry.get('builder', config.builder.type)
-        structure = cast(Structure, plugin.function(config.builder, generators[0]))
         origin = config.builder.type
+        made = registry.get('builder', origin).function(config.builder, generators[0])
+    structures: list[Structure] = [made] if isinstance(made, Structure) else list(made)
+    if not structures:
+        raise ValueError(f'{origin!r} gave no structure')
+    several = len(structures) > 1
     for transform, rng in zip(config.transforms, generators[1:], strict=True):
-        structure = registry.get('transform', transform.type).function(structure, transform, rng)
-    structure.provenance |= {'origin': origin, 'transforms': [transform.type for transform in config.transforms]}
-    return structure
+        apply = registry.get('transform', transform.type).function
+        structures = [apply(structure, transform, rng) for structure in structures]
+    for number, structure in enumerate(structures):
+        structure.provenance |= {'origin': origin, 'transforms': [transform.type for transform in config.transforms]}
+        if several:
+            structure.provenance['variant'] = number
+    return structures
+
+
+def build_geometry(config: GeometryConfig, workspace: Workspace | None = None, seed: int = 0) -> Structure:
+    """Build the one starting geometry of a system; the first of :func:`build_geometries`."""
+    return build_geometries(config, workspace, seed)[0]

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.geometry.strain import deform, random_strain
+from aiida_traincraft.science.geometry.transforms.strain import deform, random_strain
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.structure import Structure

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import ase.io
+import numpy as np
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
@@ -26,7 +27,7 @@ class FileSourceConfig(PluginConfig):
 
 
 @register('source', 'file', FileSourceConfig)
-def read_file(config: FileSourceConfig, workspace: Workspace | None) -> Structure:
+def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.random.Generator) -> Structure:
     """One frame of any file that ASE reads.
 
     Per-atom arrays are kept; energies, forces and constraints of the file are not.

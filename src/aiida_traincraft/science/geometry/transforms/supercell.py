@@ -9,7 +9,7 @@ from ase.build import make_supercell
 from pydantic import model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.geometry.crystal import Count
+from aiida_traincraft.science.geometry.builders.crystal import Count
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 

@@ -11,7 +11,7 @@ from ase.data import atomic_numbers, reference_states
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.geometry.crystal import Count, CrystalConfig, Length, Prototype, unit_cell
+from aiida_traincraft.science.geometry.builders.crystal import Count, CrystalConfig, Length, Prototype, unit_cell
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 

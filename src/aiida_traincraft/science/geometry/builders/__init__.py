@@ -1,0 +1,1 @@
+"""Structures made from a description: one plugin per file."""

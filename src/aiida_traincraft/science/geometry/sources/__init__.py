@@ -1,0 +1,1 @@
+"""Structures that exist already: one plugin per file."""

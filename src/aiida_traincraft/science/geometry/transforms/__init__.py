@@ -1,0 +1,1 @@
+"""Changes of a structure, applied in order: one plugin per file."""
