@@ -210,7 +210,8 @@ def _store_chunk(
         session, entity = backend.get_session(), backend.nodes.ENTITY_CLASS
         node, source = entity.MODEL_CLASS, process.pk
         inserted = session.execute(insert(node).returning(node.uuid, node.id), list(rows.values()))
-        pks = dict(inserted.all())
+        # PostgreSQL gives UUID objects.
+        pks = {str(uuid): pk for uuid, pk in inserted.all()}
         links = [
             {'input_id': source, 'output_id': pks[row['uuid']], 'type': LinkType.CREATE.value, 'label': label}
             for label, row in rows.items()
