@@ -29,3 +29,31 @@ class Workspace:
             raise ValueError(f'{"/".join(parts)} lies outside the workspace {self.root}')
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+
+def input_path(workspace: Workspace | None, path: str, key: str) -> Path:
+    """Absolute path of a file that a source reads.
+
+    Parameters
+    ----------
+    workspace
+        Folder that a relative path refers to; the current folder without one.
+    path
+        Path as given in the config.
+    key
+        Key of the config that gives it, for the error.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
+    folder = workspace.root if workspace is not None else Path.cwd()
+    try:
+        found = folder / Path(path).expanduser()
+        if found.is_file():
+            return found
+    # A null character, a name that is too long, a folder that may not be entered.
+    except (OSError, ValueError, RuntimeError):
+        pass
+    raise ValueError(f'"{key}": there is no file {path!r}: give an absolute path, or one relative to {folder}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.sampling import needs_calculator
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.workspace import Workspace
+from aiida_traincraft.workchains.frozen_sources import freeze_sources
 from aiida_traincraft.workchains.interpreters import check_interpreters
 from aiida_traincraft.workchains.label import labeller_of
 from aiida_traincraft.workchains.train_checks import check_trainer, complete_trainer
@@ -31,6 +33,11 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
     if not isinstance(config, CampaignConfig):
         folder = Path(config).resolve().parent
         config = load_campaign(Path(config))
+    with tempfile.TemporaryDirectory() as store:
+        return _builder(process, freeze_sources(config, folder, Path(store)), folder)
+
+
+def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuilder:
     codes, issues = _codes(config, needed_roles(config))
     issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
