@@ -52,6 +52,8 @@ class SamplingRun:
     """Steps done."""
     max_uncertainty: float | None = None
     """Largest uncertainty of an atom seen, kept or not."""
+    acceptance: dict[str, float] = field(default_factory=dict)
+    """Part of the moves of each kind that Monte Carlo accepted."""
 
 
 def needs_calculator(config: PluginConfig) -> bool:

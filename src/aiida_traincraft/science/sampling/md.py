@@ -6,7 +6,6 @@ import time
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms, units
 from ase.md.langevinbaoab import LangevinBAOAB
 from pydantic import Field, model_validator
@@ -16,6 +15,14 @@ from aiida_traincraft.science.distances import minimum_distance
 from aiida_traincraft.science.geometry.transforms.strain import deform, random_strain
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
+from aiida_traincraft.science.sampling.recording import (
+    BrokenError,
+    due,
+    judge,
+    make_frame,
+    read_uncertainty,
+    require_calculator,
+)
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
@@ -69,10 +76,6 @@ class MdConfig(PluginConfig):
         return self.temperature_start + (self.temperature_end - self.temperature_start) * done
 
 
-class _BrokenError(Exception):
-    """The dynamics left the realm of physics."""
-
-
 @register('sampler', 'md', MdConfig)
 def md(
     structure: Structure,
@@ -93,11 +96,8 @@ def md(
     ValueError
         If there is no calculator, or one without uncertainties though they are to be watched.
     """
-    if calculator is None:
-        raise ValueError('sampler "md" needs a calculator')
+    require_calculator(calculator, watch, 'md')
     watching = watch is not None and watch.uncertainty
-    if watching and not hasattr(calculator, 'with_uncertainty'):
-        raise ValueError(f'{type(calculator).__name__} gives no uncertainty to watch: it has no "with_uncertainty"')
     run = SamplingRun()
     atoms = deform(structure.atoms, np.eye(3) + random_strain(rng, config.strain))
     # The Maxwell-Boltzmann distribution; ASE's function for it changed its name between the versions allowed.
@@ -109,7 +109,7 @@ def md(
     except ImportError:
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, _BrokenError) else f'{type(error).__name__}: {error}'
+        reason = str(error) if isinstance(error, BrokenError) else f'{type(error).__name__}: {error}'
         run.end = f'broken: {reason}'
     finally:
         if watching:
@@ -130,8 +130,8 @@ def _propagate(
     spaced = {config.equilibration + round(config.steps * k / config.n) for k in range(1, config.n + 1)}
     dynamics: LangevinBAOAB | None = None
     for step in range(total + 1):
-        recorded = _due(step, watching.record_interval) and step > 0 if watching else step in spaced
-        checked = watching is not None and (recorded or _due(step, watching.check_interval))
+        recorded = due(step, watching.record_interval) and step > 0 if watching else step in spaced
+        checked = watching is not None and (recorded or due(step, watching.check_interval))
         if watching:
             # Set before the one force call of this step, so that no step is calculated twice.
             atoms.calc.with_uncertainty = checked
@@ -148,62 +148,29 @@ def _propagate(
             dynamics.step()
         run.steps = step
         temperature = _guard(atoms, config, step, recorded or checked)
-        uncertainty = _uncertainty(atoms) if checked else None
-        worst = None if uncertainty is None else float(uncertainty.max())
-        if worst is not None:
-            run.max_uncertainty = max(worst, run.max_uncertainty or 0.0)
-        candidate = watching is not None and worst is not None and worst > watching.lo
-        halted = watching is not None and worst is not None and worst > watching.hi
-        if recorded or candidate or halted:
-            run.frames.append(_frame(atoms, start, step, temperature, uncertainty))
-        if halted:
-            run.end = 'halted'
+        uncertainty = read_uncertainty(atoms) if checked else None
+        candidate = watching is not None and uncertainty is not None and judge(run, watching, uncertainty)
+        if recorded or candidate:
+            facts = {'step': step, 'temperature': round(temperature, 2)}
+            run.frames.append(make_frame(atoms, start, uncertainty, facts))
+        if run.end == 'halted':
             return
         if watch is not None and watch.deadline is not None and time.monotonic() > watch.deadline and step < total:
             run.end = 'walltime'
             return
 
 
-def _due(step: int, interval: int) -> bool:
-    return interval > 0 and step % interval == 0
-
-
 def _guard(atoms: Atoms, config: MdConfig, step: int, kept: bool) -> float:
     """Temperature (K) of a step that makes physical sense."""
     if not np.isfinite(atoms.positions).all():
-        raise _BrokenError(f'positions are not finite at step {step}')
+        raise BrokenError(f'positions are not finite at step {step}')
     if not np.isfinite(atoms.get_forces()).all():
-        raise _BrokenError(f'forces are not finite at step {step}')
+        raise BrokenError(f'forces are not finite at step {step}')
     temperature, target = float(atoms.get_temperature()), config.target(step)
     if not temperature <= 10.0 * target + 1000.0:
-        raise _BrokenError(f'the temperature is {temperature:.0f} K at step {step} where {target:.0f} K is wanted')
-    if kept or _due(step, DISTANCE_INTERVAL):
+        raise BrokenError(f'the temperature is {temperature:.0f} K at step {step} where {target:.0f} K is wanted')
+    if kept or due(step, DISTANCE_INTERVAL):
         closest = minimum_distance(atoms)
         if closest < config.min_distance:
-            raise _BrokenError(f'two atoms come as close as {closest:.2f} of their covalent radii at step {step}')
+            raise BrokenError(f'two atoms come as close as {closest:.2f} of their covalent radii at step {step}')
     return temperature
-
-
-def _uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
-    value = atoms.calc.results.get('uncertainty')
-    if value is None or np.shape(value) != (len(atoms),) or np.isnan(value).any():
-        raise _BrokenError(f'{type(atoms.calc).__name__} gave no usable uncertainty')
-    return np.array(value, dtype=float)
-
-
-def _frame(
-    atoms: Atoms,
-    start: Structure,
-    step: int,
-    temperature: float,
-    uncertainty: npt.NDArray[np.float64] | None,
-) -> Structure:
-    copy = atoms.copy()
-    copy.calc = None
-    copy.arrays.pop('momenta', None)
-    properties: dict[str, Any] = {}
-    if uncertainty is not None:
-        properties['uncertainty'] = uncertainty
-        if 'energy_spread' in atoms.calc.results:
-            properties['energy_spread'] = float(atoms.calc.results['energy_spread'])
-    return Structure(copy, properties, start.provenance | {'step': step, 'temperature': round(temperature, 2)})

@@ -41,7 +41,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``runs``: for each its ``end``, ``steps``, ``frames`` (their number), ``max_uncertainty`` and ``seconds``.
+        ``runs``: for each its ``end``, ``steps``, ``frames`` (their number), ``max_uncertainty`` and ``seconds``,
+        and the ``acceptance`` of Monte Carlo's moves.
 
     Raises
     ------
@@ -91,6 +92,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
                 'frames': len(result.frames),
                 'max_uncertainty': _finite(result.max_uncertainty),
                 'seconds': round(time.monotonic() - clock, 3),
+                **({'acceptance': result.acceptance} if result.acceptance else {}),
             }
         )
         print(f'run {number + 1}/{len(jobs)}: {rows[-1]}', flush=True)

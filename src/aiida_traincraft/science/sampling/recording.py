@@ -1,0 +1,73 @@
+"""What samplers that watch the uncertainty of their frames share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+
+from aiida_traincraft.science.sampling import SamplingRun, Watch
+from aiida_traincraft.science.structure import Structure
+
+
+class BrokenError(Exception):
+    """The run left the realm of physics."""
+
+
+def due(step: int, interval: int) -> bool:
+    """Whether something that is done every so many steps (0: never) is done now."""
+    return interval > 0 and step % interval == 0
+
+
+def read_uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
+    """Uncertainty (n_atoms,) of the last calculation.
+
+    Raises
+    ------
+    BrokenError
+        If the calculator gave none.
+    """
+    value = atoms.calc.results.get('uncertainty')
+    if value is None or np.shape(value) != (len(atoms),) or np.isnan(value).any():
+        raise BrokenError(f'{type(atoms.calc).__name__} gave no usable uncertainty')
+    return np.array(value, dtype=float)
+
+
+def make_frame(
+    atoms: Atoms, start: Structure, uncertainty: npt.NDArray[np.float64] | None, facts: dict[str, Any]
+) -> Structure:
+    """Frame of a run: no calculator, no momenta; ``facts`` join the start's provenance."""
+    copy = atoms.copy()
+    copy.calc = None
+    copy.arrays.pop('momenta', None)
+    properties: dict[str, Any] = {}
+    if uncertainty is not None:
+        properties['uncertainty'] = uncertainty
+        if 'energy_spread' in atoms.calc.results:
+            properties['energy_spread'] = float(atoms.calc.results['energy_spread'])
+    return Structure(copy, properties, start.provenance | facts)
+
+
+def judge(run: SamplingRun, watch: Watch, uncertainty: npt.NDArray[np.float64]) -> bool:
+    """Note the largest uncertainty of a frame; whether the frame is one to keep. Sets the end where it is too large."""
+    worst = float(uncertainty.max())
+    run.max_uncertainty = max(worst, run.max_uncertainty or 0.0)
+    if worst > watch.hi:
+        run.end = 'halted'
+    return worst > min(watch.lo, watch.hi)
+
+
+def require_calculator(calculator: Any, watch: Watch | None, sampler: str) -> None:
+    """Refuse a run without forces, or one that watches uncertainties that its calculator does not give.
+
+    Raises
+    ------
+    ValueError
+        With what is missing.
+    """
+    if calculator is None:
+        raise ValueError(f'sampler "{sampler}" needs a calculator')
+    if watch is not None and watch.uncertainty and not hasattr(calculator, 'with_uncertainty'):
+        raise ValueError(f'{type(calculator).__name__} gives no uncertainty to watch: it has no "with_uncertainty"')
