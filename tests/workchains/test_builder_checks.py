@@ -1,10 +1,13 @@
-"""Checks of a campaign that need no database."""
+"""Checks of a campaign before it runs, and the files that go with it."""
 
 from __future__ import annotations
 
+import ase.io
 import pytest
+from ase.build import bulk
 
 from aiida_traincraft.science.config.campaign import CampaignConfig, parse_campaign
+from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 from aiida_traincraft.workchains.builder import check_sampling
 
 MD = {'type': 'md', 'temperature': 300.0}
@@ -36,3 +39,22 @@ def test_dft_gives_no_forces_to_draw_the_first_structures_with(parsed):
 
 def test_a_teacher_draws_them(parsed):
     assert check_sampling(parsed(MD, MD)) == []
+
+
+def test_files_of_sources_go_with_the_campaign(campaign_content, campaign_file, python_code, tmp_path):
+    for name in ('one.cif', 'two.cif', 'three.cif'):
+        ase.io.write(tmp_path / name, bulk('Cu', cubic=True))
+    first = campaign_content['systems'][0]
+    sources = [{'type': 'file', 'path': 'one.cif'}, {'type': 'file', 'paths': ['two.cif', str(tmp_path / 'three.cif')]}]
+    campaign_content['systems'] = [
+        first | {'name': f'system{number}', 'geometry': {'source': source}} for number, source in enumerate(sources)
+    ]
+    builder = ActiveLearningWorkChain.get_builder_from_config(campaign_file(campaign_content))
+    assert {key: node.filename for key, node in builder.files.items()} == {
+        'file_000': 'one.cif',
+        'file_001': 'two.cif',
+        'file_002': 'three.cif',
+    }
+    one, two = (system['geometry']['source'] for system in builder.config['systems'])
+    assert (one['path'], one['paths']) == ('file_000/one.cif', None)
+    assert (two['path'], two['paths']) == (None, ['file_001/two.cif', 'file_002/three.cif'])

@@ -53,13 +53,12 @@ def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuild
     content['labelling'] = labeller.complete_section(config.labelling, elements).model_dump(mode='json')
     files: dict[str, orm.SinglefileData] = {}
     for system in (*content['systems'], *content['test_set']['systems']):
-        source = system['geometry']['source']
-        if source is not None and 'path' in source:
-            # The daemon reads the file from its node; ASE tells some formats by the file's name, so it is kept.
-            path = folder / source['path']
-            key = f'file_{len(files):03d}'
-            source['path'] = f'{key}/{path.name}'
-            files[key] = orm.SinglefileData(path)
+        source = system['geometry']['source'] or {}
+        # The daemon reads a file from its node; ASE tells some formats by the file's name, so it is kept.
+        if source.get('path') is not None:
+            source['path'] = _stored(folder, source['path'], files)
+        if source.get('paths') is not None:
+            source['paths'] = [_stored(folder, path, files) for path in source['paths']]
     models = {'training': complete_trainer(content['training'], folder)}
     if content['distillation'] is not None:
         models['student'] = complete_trainer(content['distillation']['training'], folder)
@@ -72,6 +71,14 @@ def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuild
     builder.plugins = _plugin_files(config, folder)
     builder.metadata.label = config.run.name
     return builder
+
+
+def _stored(folder: Path, name: str, files: dict[str, orm.SinglefileData]) -> str:
+    """Add the node of a file, and return the place that jobs find it at."""
+    path = folder / Path(name).expanduser()
+    key = f'file_{len(files):03d}'
+    files[key] = orm.SinglefileData(path)
+    return f'{key}/{path.name}'
 
 
 def train_builder_from_config(path: Path, dataset: DatasetData, test_set: DatasetData | None) -> ProcessBuilder:

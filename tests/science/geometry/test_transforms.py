@@ -1,13 +1,20 @@
-"""Transforms: supercell, strain, perturb."""
+"""Transforms: supercell by numbers, strain, perturb; and what all transforms leave alone."""
 
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from pydantic import ValidationError
 
+from aiida_traincraft.science.geometry.transforms.constraints import ConstraintsConfig, constraints
 from aiida_traincraft.science.geometry.transforms.perturb import PerturbConfig, perturb
+from aiida_traincraft.science.geometry.transforms.rotate import RotateConfig, rotate
+from aiida_traincraft.science.geometry.transforms.set_pbc import SetPbcConfig, set_pbc
+from aiida_traincraft.science.geometry.transforms.sort import SortConfig, sort
 from aiida_traincraft.science.geometry.transforms.strain import StrainConfig, deform, random_strain, strain
+from aiida_traincraft.science.geometry.transforms.substitute import SubstituteConfig, substitute
 from aiida_traincraft.science.geometry.transforms.supercell import SupercellConfig, supercell
+from aiida_traincraft.science.geometry.transforms.vacancy import VacancyConfig, vacancy
+from aiida_traincraft.science.geometry.transforms.vacuum import VacuumConfig, vacuum
 from aiida_traincraft.science.structure import Structure
 
 
@@ -27,7 +34,8 @@ def test_repeat(crystal, rng):
     atoms = supercell(crystal, SupercellConfig(repeat=(1, 2, 3)), rng).atoms
     assert len(atoms) == 48
     assert atoms.cell.lengths() == pytest.approx([5.6, 11.2, 16.8])
-    assert atoms.arrays['tc_fragment'].tolist() == list(range(8)) * 6
+    # Every image of a molecule is one of its own.
+    assert atoms.arrays['tc_fragment'].tolist() == list(range(48))
 
 
 def test_matrix(crystal, rng):
@@ -36,7 +44,7 @@ def test_matrix(crystal, rng):
     assert atoms.get_volume() == pytest.approx(2 * crystal.atoms.get_volume())
     distances = atoms.get_all_distances(mic=True)
     assert distances[~np.eye(16, dtype=bool)].min() == pytest.approx(2.8)
-    assert sorted(atoms.arrays['tc_fragment']) == sorted(list(range(8)) * 2)
+    assert atoms.arrays['tc_fragment'].tolist() == list(range(16))
 
 
 @pytest.mark.parametrize(
@@ -71,11 +79,31 @@ def test_voigt_strain_is_symmetric_with_engineering_shears(crystal, rng):
 
 
 @pytest.mark.parametrize(
-    'keys', [{}, {'hydrostatic': 0.1, 'voigt': [0] * 6}, {'voigt': [0.1] * 5}, {'hydrostatic': 0.7}]
+    'keys',
+    [
+        {},
+        {'hydrostatic': 0.1, 'voigt': [0] * 6},
+        {'random': 0.1, 'voigt': [0] * 6},
+        {'random': 0.5},
+        {'voigt': [0.1] * 5},
+        {'hydrostatic': 0.7},
+    ],
 )
 def test_strain_config(keys):
     with pytest.raises(ValidationError):
         StrainConfig(**keys)
+
+
+def test_random_strain_transform_is_symmetric_within_its_limit_and_follows_the_seed(crystal):
+    one, again, other = (
+        strain(crystal, StrainConfig(random=0.05), np.random.default_rng(seed)).atoms for seed in (1, 1, 2)
+    )
+    assert np.array_equal(one.cell.array, again.cell.array)
+    assert not np.allclose(one.cell.array, other.cell.array)
+    gradient = np.linalg.solve(crystal.atoms.cell.array, one.cell.array)
+    assert gradient == pytest.approx(gradient.T)
+    assert 0.005 < np.abs(gradient - np.eye(3)).max() <= 0.05
+    assert one.get_scaled_positions() == pytest.approx(crystal.atoms.get_scaled_positions())
 
 
 def test_deform_without_cell():
@@ -107,8 +135,17 @@ def test_perturb_has_the_asked_spread(crystal, rng):
     ('function', 'config'),
     [
         (supercell, SupercellConfig(repeat=(2, 1, 1))),
+        (supercell, SupercellConfig(target_atoms=20, shape='cubic')),
         (strain, StrainConfig(hydrostatic=0.1)),
+        (strain, StrainConfig(random=0.1)),
         (perturb, PerturbConfig(stdev=0.1)),
+        (vacuum, VacuumConfig(thickness=5.0)),
+        (rotate, RotateConfig(angle=20.0)),
+        (set_pbc, SetPbcConfig(pbc=False)),
+        (constraints, ConstraintsConfig(below_z=1.0)),
+        (substitute, SubstituteConfig(old='Na', new='K', count=2)),
+        (vacancy, VacancyConfig(count=1)),
+        (sort, SortConfig(by='position')),
     ],
 )
 def test_input_is_left_alone_and_properties_are_dropped(crystal, rng, function, config):

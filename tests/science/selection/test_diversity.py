@@ -149,3 +149,46 @@ def test_descriptor_changes_smoothly():
 def test_descriptor_of_another_element_is_an_error():
     with pytest.raises(ValueError, match='contains Zn'):
         frame_descriptor(Structure(Atoms('Zn')), ['Cu'])
+
+
+@pytest.mark.parametrize('training', [None, np.zeros((4, 7))])
+def test_the_descriptors_of_the_model_are_there_or_it_is_an_error(training):
+    with pytest.raises(ValueError, match='"descriptor" is "model", but'):
+        diversity(
+            pool_of(described(np.eye(3)), training_descriptors=training), DiversityConfig(n=1, descriptor='model')
+        )
+    pool = pool_of(described(np.diag([1.0, 5.0, 1.0])), training_descriptors=np.zeros((2, 3)))
+    assert diversity(pool, DiversityConfig(n=1, descriptor='model')).picked == 1
+
+
+def test_soap_tells_elements_and_geometries_apart_whatever_the_model_says():
+    frames = [strained(scale) for scale in (1.0, 1.0, 1.05)]
+    gold = bulk('Au', a=frames[0].atoms.cell[0, 0], cubic=True)
+    gold.set_cell(frames[0].atoms.cell, scale_atoms=True)
+    turned = frames[0].atoms.copy()
+    turned.rotate(40, (1, 2, 3), rotate_cell=True)
+    frames += [Structure(gold), Structure(turned)]
+    for frame in frames:
+        frame.properties['descriptor'] = np.zeros(3)
+    pool = pool_of(frames, training_descriptors=np.zeros((1, 3)))
+    result = diversity(pool, DiversityConfig(n=5, descriptor='soap'))
+    # Neither the copy nor the rotated copy is picked beside the original.
+    assert sorted(pool.chosen) in ([0, 2, 3], [1, 2, 3], [2, 3, 4])
+    assert result.reasons == {'share not filled: no frame differs from those known': 2}
+
+
+def test_descriptors_that_are_not_finite_are_an_error():
+    with pytest.raises(ValueError, match='not finite'):
+        pick(pool_of(described([[1.0, np.nan], [0.0, 1.0]]), training_descriptors=np.ones((1, 2))), 1)
+
+
+def test_blocks_do_not_change_the_picks(monkeypatch):
+    rng = np.random.default_rng(5)
+    training, vectors = rng.normal(size=(37, 4)), rng.normal(size=(53, 4))
+    picks = []
+    for block in (1000, 10):
+        monkeypatch.setattr('aiida_traincraft.science.selection.diversity.BLOCK', block)
+        pool = pool_of(described(vectors), training_descriptors=training)
+        pick(pool, 20)
+        picks.append(pool.chosen)
+    assert picks[0] == picks[1]

@@ -62,13 +62,13 @@ def torsions(atoms: Atoms) -> list[Torsion]:
 
 def translate(atoms: Atoms, units: Sequence[Indices], size: float, rng: np.random.Generator) -> None:
     """Move one unit by a vector uniform in a cube of half edge ``size`` (Å)."""
-    unit = units[rng.integers(len(units))]
+    unit = units[int(rng.integers(len(units)))]
     atoms.positions[unit] += rng.uniform(-size, size, 3)
 
 
 def rotate(atoms: Atoms, units: Sequence[Indices], size: float, rng: np.random.Generator) -> None:
     """Turn one unit of several atoms about its centre of mass: axis uniform, angle uniform up to ``size`` (degrees)."""
-    unit = units[rng.integers(len(units))]
+    unit = units[int(rng.integers(len(units)))]
     masses = atoms.get_masses()[unit]
     centre = masses @ atoms.positions[unit] / masses.sum()
     axis = rng.normal(size=3)
@@ -78,7 +78,7 @@ def rotate(atoms: Atoms, units: Sequence[Indices], size: float, rng: np.random.G
 
 def turn_bond(atoms: Atoms, bonds: Sequence[Torsion], size: float, rng: np.random.Generator) -> None:
     """Turn one side of a molecule about a bond by an angle uniform up to ``size`` (degrees)."""
-    bond = bonds[rng.integers(len(bonds))]
+    bond = bonds[int(rng.integers(len(bonds)))]
     begin, end = atoms.positions[bond.fixed], atoms.positions[bond.turned].copy()
     axis = (end - begin) / np.linalg.norm(end - begin)
     turn = Rotation.from_rotvec(axis * np.radians(rng.uniform(-size, size)))

@@ -22,7 +22,16 @@ class BudgetConfig(PluginConfig):
 
 @register('selector', 'budget', config=BudgetConfig)
 def budget(pool: Pool, config: BudgetConfig) -> StageResult:
-    """Cap: the first picks; without a picking stage, the most uncertain frames, then the pool's order."""
+    """Cap: the first picks; without a picking stage, the most uncertain frames, then the pool's order.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "budget"
+        n = 10
+    """
     limit = pool.context.budget if config.n is None else min(config.n, pool.context.budget)
     reason = f'over the budget of {limit}'
     if pool.has_picked:

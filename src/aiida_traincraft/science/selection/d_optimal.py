@@ -41,6 +41,14 @@ def d_optimal(pool: Pool, config: DOptimalConfig) -> StageResult:
     ------
     ValueError
         If frames that are or may be extrapolative carry no coordinates, or if coordinates differ in width.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "d_optimal"
+        fraction = 0.8
     """
     active = _ActiveCoordinates(pool)
     share = pool.share(config)

@@ -17,7 +17,15 @@ class DedupConfig(PluginConfig):
 
 @register('selector', 'dedup', config=DedupConfig)
 def dedup(pool: Pool, config: DedupConfig) -> StageResult:
-    """Filter: no structure labelled or tried before, and each structure once (the first in the pool)."""
+    """Filter: no structure labelled or tried before, and each structure once (the first in the pool).
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "dedup"
+    """
     seen = {pool.frames[index].content_hash() for index in pool.chosen}
     verdicts = {}
     for index in pool.alive:

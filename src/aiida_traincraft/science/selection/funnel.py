@@ -14,7 +14,7 @@ from aiida_traincraft.science.selection.pool import FunnelContext, Pool, StageRe
 from aiida_traincraft.science.structure import Structure
 
 # Stages whose verdict is about the frame itself, not about its worth: what they drop is no sign of a poor potential.
-VALIDITY_STAGES = ('physicality', 'dedup', 'near_dedup')
+VALIDITY_STAGES = ('physicality', 'dedup', 'near_dedup', 'energy_window', 'force_cap')
 
 
 @dataclass

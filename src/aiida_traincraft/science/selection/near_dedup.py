@@ -25,16 +25,23 @@ def near_dedup(pool: Pool, config: NearDedupConfig) -> StageResult:
     """Filter: of frames within a tolerance of each other, the first one; invariant to rotation, order and cell.
 
     Works within the pool: labelled structures are known here by their content hash only, which ``dedup`` compares.
-    After ``physicality``, since a broken frame has no descriptor::
-
-        [[selection.stages]]
-        type = "near_dedup"
-        tolerance = 1e-3
+    After ``physicality``, since a broken frame has no descriptor.
 
     Raises
     ------
     ValueError
         If a frame has no atoms, numbers that are not finite, or a periodic direction without a cell vector.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "physicality"
+
+        [[stages]]
+        type = "near_dedup"
+        tolerance = 1e-3
     """
     seen = NearDuplicates(config.tolerance)
     seen.add_many([str(index) for index in pool.chosen], [pool.frames[index] for index in pool.chosen])

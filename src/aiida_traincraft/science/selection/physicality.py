@@ -24,7 +24,16 @@ class PhysicalityConfig(PluginConfig):
 
 @register('selector', 'physicality', config=PhysicalityConfig)
 def physicality(pool: Pool, config: PhysicalityConfig) -> StageResult:
-    """Filter: finite positions, a cell along each periodic direction, no overlapping atoms."""
+    """Filter: finite positions, a cell along each periodic direction, no overlapping atoms.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "physicality"
+        min_distance = 0.6
+    """
     flaws = {index: _flaw(pool.frames[index].atoms, config.min_distance) for index in pool.alive}
     return pool.drop({index: flaw for index, flaw in flaws.items() if flaw is not None})
 

@@ -32,6 +32,8 @@ class FunnelContext:
     """Uncertainty at which a run halts."""
     seed: int = 0
     """Seed of all random choices."""
+    costs: Sequence[tuple[str, float]] = ()
+    """Formula (Hill order) and cost (core-seconds) of labels made before."""
 
 
 @dataclass(frozen=True)

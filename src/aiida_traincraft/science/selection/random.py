@@ -16,7 +16,16 @@ class RandomConfig(PickConfig):
 
 @register('selector', 'random', config=RandomConfig)
 def random(pool: Pool, config: RandomConfig) -> StageResult:
-    """Pick: uniformly at random, without repetition."""
+    """Pick: uniformly at random, without repetition.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "random"
+        fraction = 0.2
+    """
     share = pool.share(config)
     count = min(share, len(pool.alive))
     return pool.pick(pool.rng.choice(pool.alive, size=count, replace=False) if count else [], share)

@@ -41,6 +41,15 @@ def uncertainty(pool: Pool, config: UncertaintyConfig) -> StageResult:
     ValueError
         If frames carry an uncertainty and neither ``lo`` nor the context's is given, or if the window
         made of a given and a default limit is empty.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [[stages]]
+        type = "uncertainty"
+        lo = 2.0
+        hi = 50.0
     """
     if np.isnan(pool.uncertainty).all():
         count = len(pool.alive)

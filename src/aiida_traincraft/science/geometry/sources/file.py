@@ -1,51 +1,86 @@
-"""Source ``file``: one frame of any file that ASE reads."""
+"""Source ``file``: frames of any files that ASE reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import ase.io
 import numpy as np
+from ase import Atoms
+from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.fragments import FRAGMENT, infer_fragments, set_fragments
+from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.workspace import Workspace
+from aiida_traincraft.science.workspace import Workspace, input_path
+
+SliceText = Annotated[str, Field(pattern=r'^-?\d{0,9}:-?\d{0,9}(:(-?[1-9]\d{0,8})?)?$')]
 
 
 class FileSourceConfig(PluginConfig):
-    """A structure in a file."""
+    """Structures in one file or several."""
 
     type: Literal['file'] = 'file'
-    path: str
-    """Absolute, or relative to the workspace."""
-    index: int = -1
-    """Frame of a file with several; negative numbers count from the end."""
+    path: str | None = None
+    """File; absolute, or relative to the workspace."""
+    paths: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Several files, in place of ``path``."""
+    index: int | SliceText = -1
+    """Frame of each file; negative numbers count from the end. Or a slice such as ``"::10"``, and ``":"`` for all."""
     format: str | None = None
     """ASE's name of the format; by default the file's name and content decide."""
+    fragments: Literal['keep', 'infer'] = 'keep'
+    """Molecules: as the file's ``tc_fragment`` says, or found from the bonds between the atoms."""
+
+    @model_validator(mode='after')
+    def _one(self) -> FileSourceConfig:
+        if (self.path is None) == (self.paths is None):
+            raise ValueError('give exactly one of "path" and "paths"')
+        return self
 
 
 @register('source', 'file', FileSourceConfig)
-def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.random.Generator) -> Structure:
-    """One frame of any file that ASE reads.
+def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.random.Generator) -> list[Structure]:
+    """Frames of any files that ASE reads.
 
     Per-atom arrays are kept; energies, forces and constraints of the file are not.
 
     Raises
     ------
     ValueError
-        If the file is missing, its format cannot be read, or it has no such frame.
+        If a file is missing, its format cannot be read, it has no such frame, or what it holds is no structure.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [source]
+        type = "file"
+        path = "structures.extxyz"
+        index = "::10"
     """
-    folder = workspace.root if workspace is not None else Path.cwd()
-    path = folder / config.path
-    if not path.is_file():
-        raise ValueError(f'no file {config.path!r}: give an absolute path, or one relative to {folder}')
+    key, names = ('path', [config.path or '']) if config.paths is None else ('paths', list(config.paths))
+    structures: list[Structure] = []
+    for name in names:
+        path = input_path(workspace, name, key)
+        for atoms in _read(path, config):
+            _check(atoms, path.name)
+            if config.fragments == 'infer':
+                set_fragments(atoms, infer_fragments(atoms))
+            structures.append(Structure(atoms))
+    return structures
+
+
+def _read(path: Path, config: FileSourceConfig) -> list[Atoms]:
     try:
         # All of them: asked for one, ASE gives the first frame of an extxyz for any index too negative.
-        atoms = ase.io.read(path, index=':', format=config.format)[config.index]
+        frames = ase.io.read(path, index=':', format=config.format)
+        found = [frames[config.index]] if isinstance(config.index, int) else frames[_slice(config.index)]
     except (IndexError, StopIteration) as error:
-        raise ValueError(f'{path.name} has no frame {config.index}') from error
+        raise ValueError(f'"index": {path.name} has no frame {config.index}') from error
     # A reader may raise anything on a file that is not of its format.
     except Exception as error:
         tried = f'as {config.format!r}' if config.format else 'in a format found by its name and content'
@@ -53,9 +88,30 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
             f'{path.name} cannot be read {tried} ({type(error).__name__}: {error}); '
             '"format" takes the names that `ase info --formats` lists'
         ) from error
+    if not found:
+        raise ValueError(f'"index": {path.name} has {len(frames)} frames, of which {config.index!r} takes none')
+    for atoms in found:
+        atoms.calc = None
+        atoms.set_constraint()
+        atoms.info.clear()
+    return found
+
+
+def _slice(text: str) -> slice:
+    return slice(*(int(part) if part else None for part in text.split(':')))
+
+
+def _check(atoms: Atoms, name: str) -> None:
+    """Refuse what no later step could work with; make the numbers of the molecules integers."""
+    check_size(len(atoms), f'the file {name}')
     if not len(atoms):
-        raise ValueError(f'frame {config.index} of {path.name} has no atoms')
-    atoms.calc = None
-    atoms.set_constraint()
-    atoms.info.clear()
-    return Structure(atoms)
+        raise ValueError(f'a frame of {name} has no atoms')
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise ValueError(f'{name} has positions or cell vectors that are not finite')
+    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc]) < atoms.pbc.sum():
+        raise ValueError(f'{name} has a periodic direction without a cell vector of its own')
+    if FRAGMENT in atoms.arrays:
+        given = atoms.arrays.pop(FRAGMENT)
+        if given.ndim != 1 or given.dtype.kind not in 'iuf' or not (given == np.rint(given)).all():
+            raise ValueError(f'{name} has a column {FRAGMENT} that is not one whole number per atom')
+        set_fragments(atoms, given)

@@ -22,7 +22,22 @@ class PerturbConfig(PluginConfig):
 
 @register('transform', 'perturb', PerturbConfig)
 def perturb(structure: Structure, config: PerturbConfig, rng: np.random.Generator) -> Structure:
-    """Gaussian displacement of every atom."""
+    """Gaussian displacement of every atom.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Cu"
+        cubic = true
+        repeat = [2, 2, 2]
+
+        [[transforms]]
+        type = "perturb"
+        stdev = 0.1
+    """
     atoms = structure.atoms.copy()
     atoms.positions += rng.normal(scale=config.stdev, size=atoms.positions.shape)
     return Structure(atoms, {}, dict(structure.provenance))

@@ -25,11 +25,13 @@ class StrainConfig(PluginConfig):
     """Relative change of every length."""
     voigt: tuple[Component, Component, Component, Component, Component, Component] | None = None
     """Strain xx, yy, zz, yz, xz, xy; the shears are engineering strains γ = 2ε."""
+    random: float | None = Field(default=None, gt=0, lt=0.5)
+    """Each of the six components of a symmetric strain ε is uniform in [−random, random]."""
 
     @model_validator(mode='after')
     def _one(self) -> StrainConfig:
-        if (self.hydrostatic is None) == (self.voigt is None):
-            raise ValueError('give exactly one of "hydrostatic" and "voigt"')
+        if sum(value is not None for value in (self.hydrostatic, self.voigt, self.random)) != 1:
+            raise ValueError('give exactly one of "hydrostatic", "voigt" and "random"')
         return self
 
 
@@ -57,9 +59,25 @@ def random_strain(rng: np.random.Generator, largest: float) -> npt.NDArray[np.fl
 
 @register('transform', 'strain', StrainConfig)
 def strain(structure: Structure, config: StrainConfig, rng: np.random.Generator) -> Structure:
-    """Homogeneous strain; atoms move with the cell."""
+    """Homogeneous strain; atoms move with the cell.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Cu"
+        cubic = true
+
+        [[transforms]]
+        type = "strain"
+        random = 0.05
+    """
     if config.hydrostatic is not None:
         deformation = (1.0 + config.hydrostatic) * np.eye(3)
+    elif config.random is not None:
+        deformation = np.eye(3) + random_strain(rng, config.random)
     else:
         deformation = np.asarray(voigt_6_to_full_3x3_strain(config.voigt))
     return Structure(deform(structure.atoms, deformation), {}, dict(structure.provenance))

@@ -1,0 +1,127 @@
+"""Source ``file``: several files, slices, molecules, and files that hold no structure."""
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from pydantic import ValidationError
+
+from aiida_traincraft.science.config.systems import GeometryConfig
+from aiida_traincraft.science.fragments import get_fragments
+from aiida_traincraft.science.geometry import build_geometries
+from aiida_traincraft.science.geometry.sources.file import FileSourceConfig, read_file
+from aiida_traincraft.science.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    ase.io.write(tmp_path / 'cu.extxyz', [bulk('Cu', a=3.5 + 0.01 * k, cubic=True) for k in range(25)])
+    ase.io.write(tmp_path / 'au.cif', bulk('Au', a=4.08, cubic=True))
+    return Workspace(tmp_path)
+
+
+def read(workspace, **keys):
+    return read_file(FileSourceConfig(**keys), workspace, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ('index', 'expected'),
+    [
+        (-1, [24]),
+        (3, [3]),
+        ('::10', [0, 10, 20]),
+        (':', list(range(25))),
+        ('-3:', [22, 23, 24]),
+        ('20::-10', [20, 10, 0]),
+    ],
+)
+def test_index_and_slices(workspace, index, expected):
+    lengths = [structure.atoms.cell[0, 0] for structure in read(workspace, path='cu.extxyz', index=index)]
+    assert lengths == pytest.approx([3.5 + 0.01 * k for k in expected])
+
+
+def test_several_files_of_several_formats_and_variants_are_counted(workspace):
+    source = {'type': 'file', 'paths': ['cu.extxyz', 'au.cif'], 'index': '-2:'}
+    structures = build_geometries(GeometryConfig.model_validate({'source': source}), workspace)
+    assert [structure.formula for structure in structures] == ['Cu4', 'Cu4', 'Au4']
+    assert [structure.provenance['variant'] for structure in structures] == [0, 1, 2]
+    assert not any(structure.atoms.info for structure in structures)
+
+
+def test_molecules_are_kept_or_inferred(workspace):
+    pair = molecule('H2O')
+    other = molecule('CH4')
+    other.positions += [6.0, 0, 0]
+    pair += other
+    ase.io.write(workspace.root / 'plain.extxyz', pair)
+    pair.set_array('tc_fragment', np.array([1.0] * 8))
+    ase.io.write(workspace.root / 'one.extxyz', pair)
+    (plain,) = read(workspace, path='plain.extxyz')
+    assert 'tc_fragment' not in plain.atoms.arrays
+    (kept,) = read(workspace, path='one.extxyz')
+    assert kept.atoms.arrays['tc_fragment'].tolist() == [1] * 8
+    assert kept.atoms.arrays['tc_fragment'].dtype.kind == 'i'
+    for name in ('plain.extxyz', 'one.extxyz'):
+        (inferred,) = read(workspace, path=name, fragments='infer')
+        assert get_fragments(inferred.atoms).tolist() == [0] * 3 + [1] * 5
+    (metal,) = read(workspace, path='cu.extxyz', fragments='infer')
+    assert set(get_fragments(metal.atoms)) == {-1}
+
+
+def broken(**changes):
+    atoms = bulk('Cu', cubic=True)
+    for name, value in changes.items():
+        if name == 'cell':
+            atoms.set_cell(value)
+        elif name == 'positions':
+            atoms.positions[0] = value
+        else:
+            atoms.set_array(name, value)
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ('atoms', 'message'),
+    [
+        (broken(positions=np.nan), 'not finite'),
+        (broken(cell=[[3, 0, 0], [6, 0, 0], [0, 0, 3]]), 'periodic direction without a cell vector'),
+        (broken(tc_fragment=np.array([0.5, 0, 0, 0])), 'one whole number per atom'),
+        (broken(tc_fragment=np.zeros((4, 3))), 'one whole number per atom'),
+        (broken(tc_fragment=np.array(list('abcd'))), 'one whole number per atom'),
+    ],
+)
+@pytest.mark.parametrize('fragments', ['keep', 'infer'])
+def test_files_that_hold_no_structure(workspace, atoms, message, fragments):
+    ase.io.write(workspace.root / 'broken.extxyz', atoms)
+    with pytest.raises(ValueError, match=f'broken.extxyz has .*{message}'):
+        read(workspace, path='broken.extxyz', fragments=fragments)
+
+
+def test_what_is_not_there(workspace):
+    with pytest.raises(ValueError, match=r'"paths": there is no file .nowhere\.cif.'):
+        read(workspace, paths=('au.cif', 'nowhere.cif'))
+    with pytest.raises(ValueError, match=r'"index": cu\.extxyz has 25 frames, of which .30:. takes none'):
+        read(workspace, path='cu.extxyz', index='30:')
+    ase.io.write(workspace.root / 'none.extxyz', Atoms())
+    with pytest.raises(ValueError, match=r'none\.extxyz'):
+        read(workspace, path='none.extxyz')
+
+
+@pytest.mark.parametrize(
+    'keys',
+    [
+        {},
+        {'path': 'a', 'paths': ('b',)},
+        {'paths': ()},
+        {'path': 'a', 'index': 'last'},
+        {'path': 'a', 'index': '::0'},
+        {'path': 'a', 'index': '1:2:3:4'},
+        {'path': 'a', 'index': '9' * 30 + ':'},
+        {'path': 'a', 'index': 1.5},
+        {'path': 'a', 'fragments': 'guess'},
+    ],
+)
+def test_config(keys):
+    with pytest.raises(ValidationError):
+        FileSourceConfig(**keys)
