@@ -1,0 +1,103 @@
+"""Molecules packed without overlap, by packmol."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+
+from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.fragments import append
+from aiida_traincraft.science.limits import check_size
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def pack(
+    species: Sequence[tuple[Atoms, int]],
+    lower: Sequence[float],
+    upper: Sequence[float],
+    tolerance: float,
+    seed: int,
+    seconds: float,
+    what: str,
+) -> Atoms:
+    """Molecules at random places and orientations in a box.
+
+    Packmol (Martínez et al., J. Comput. Chem. 30, 2157 (2009)) keeps atoms of different molecules at least a distance
+    apart; the box is taken smaller by half of it on each side, so that this holds across a periodic border too.
+
+    Parameters
+    ----------
+    species
+        Molecules and how many of each.
+    lower, upper
+        Corners of the box (Å).
+    tolerance
+        Least distance (Å) of atoms of different molecules.
+    seed
+        Seed of packmol.
+    seconds
+        Time (s) after which it is given up.
+    what
+        Plugin that wants it, for errors.
+
+    Returns
+    -------
+    Atoms
+        No cell; every molecule a fragment, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    MissingLibraryError
+        Without packmol.
+    """
+    require('packmol', what)
+    check_size(sum(len(atoms) * count for atoms, count in species), 'the number of molecules')
+    inner = (np.asarray(lower, float) + tolerance / 2, np.asarray(upper, float) - tolerance / 2)
+    if (inner[1] <= inner[0]).any():
+        raise ValueError(f'the box {np.round(np.subtract(upper, lower), 2).tolist()} Å has no room: make it larger')
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lines = [f'tolerance {tolerance}', 'filetype xyz', 'output packed.xyz', f'seed {seed % 2**31}']
+        corners = ' '.join(f'{x:.6f}' for x in np.concatenate(inner))
+        for index, (atoms, count) in enumerate(species):
+            ase.io.write(folder / f'{index}.xyz', Atoms(atoms.numbers, atoms.positions), plain=True)
+            lines += [f'structure {index}.xyz', f'  number {count}', f'  inside box {corners}', 'end structure']
+        deck = folder / 'packmol.inp'
+        deck.write_text('\n'.join(lines) + '\n')
+        try:
+            # Packmol goes back in its input, so that it must be a file, not a pipe.
+            with deck.open() as handle:
+                done = subprocess.run(
+                    [Path(sys.executable).with_name('packmol')],
+                    stdin=handle,
+                    cwd=folder,
+                    capture_output=True,
+                    text=True,
+                    timeout=seconds,
+                )
+        except subprocess.TimeoutExpired:
+            raise ValueError(
+                f'packmol found no packing in {seconds:g} s: lower the density or "tolerance" ({tolerance} Å)'
+            ) from None
+        if done.returncode or not (folder / 'packed.xyz').is_file() or 'ERROR' in done.stdout:
+            raise ValueError(f'the molecules do not fit: lower the density or "tolerance" ({tolerance} Å)')
+        positions = ase.io.read(folder / 'packed.xyz').positions
+    packed, first = Atoms(), 0
+    for atoms, count in species:
+        for _ in range(count):
+            molecule = atoms.copy()
+            molecule.positions = positions[first : first + len(molecule)]
+            append(packed, molecule)
+            first += len(molecule)
+    return packed
