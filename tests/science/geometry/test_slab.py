@@ -86,6 +86,7 @@ def test_miller_cut_of_a_compound():
     [
         ({'name': 'Cu', 'facet': 'bcc100'}, 'no bcc100 slab.*give "a"'),
         ({'name': 'NaCl', 'facet': 'fcc111'}, 'not an element: a compound needs "miller"'),
+        ({'name': 'X', 'facet': 'fcc111'}, "no fcc111 slab of 'X' can be built: not an element"),
         ({'name': 'NaCl', 'miller': (1, 0, 0)}, 'no crystal can be built'),
     ],
 )

@@ -76,7 +76,10 @@ def test_frames_are_bare(copper):
     assert not frame.atoms.constraints
     assert 'momenta' not in frame.atoms.arrays
     assert frame.atoms.arrays['tc_fragment'].tolist() == list(range(32))
-    assert frame.properties == {}
+    assert sorted(frame.properties) == ['energy', 'forces']
+    check = frame.atoms.copy()
+    check.calc = EMT()
+    assert frame.properties['energy'] == pytest.approx(check.get_potential_energy())
     assert frame.provenance.pop('temperature') > 0
     assert frame.provenance == {'system': 'bulk', 'sampler': 'md', 'seed': 3, 'step': 5}
     assert np.array_equal(copper.atoms.positions, before)

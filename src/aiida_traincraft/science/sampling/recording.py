@@ -38,11 +38,16 @@ def read_uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
 def make_frame(
     atoms: Atoms, start: Structure, uncertainty: npt.NDArray[np.float64] | None, facts: dict[str, Any]
 ) -> Structure:
-    """Frame of a run: no calculator, no momenta; ``facts`` join the start's provenance."""
+    """Frame of a run: no calculator, no momenta; ``facts`` join the start's provenance.
+
+    Energy (eV) and forces (eV/Å) of the last calculation are kept where it was of these very atoms: stages of the
+    selection look at them, labels never come from them.
+    """
     copy = atoms.copy()
     copy.calc = None
     copy.arrays.pop('momenta', None)
-    properties: dict[str, Any] = {}
+    results: dict[str, Any] = atoms.calc.results if not atoms.calc.check_state(atoms) else {}
+    properties = {key: np.array(results[key]) for key in ('energy', 'forces') if key in results}
     if uncertainty is not None:
         properties['uncertainty'] = uncertainty
         if 'energy_spread' in atoms.calc.results:

@@ -1,0 +1,62 @@
+"""Guests: atoms and molecules that are placed on or in a host."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms
+from ase.build import molecule
+from ase.data import atomic_numbers
+from ase.geometry import get_distances
+from scipy.spatial.transform import Rotation
+
+from aiida_traincraft.science.config.base import StrictModel
+
+
+class Guest(StrictModel):
+    """An atom or a molecule."""
+
+    name: str
+    """Element, or a molecule of ASE's collection such as ``CO`` or ``H2O``."""
+
+
+def make_guest(guest: Guest) -> Atoms:
+    """Atoms of a guest about the origin, in ASE's orientation, without cell.
+
+    Raises
+    ------
+    ValueError
+        If the name is neither an element nor a molecule that ASE knows.
+    """
+    if atomic_numbers.get(guest.name, 0) >= 1:
+        return Atoms(guest.name)
+    try:
+        found = molecule(guest.name)
+    except (KeyError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f'"name" {guest.name!r} is neither an element nor a molecule of ASE (ase.build.molecule), such as H2O'
+        ) from error
+    return Atoms(found.numbers, found.positions - found.positions.mean(axis=0))
+
+
+def turned(atoms: Atoms, rng: np.random.Generator, axis: str | None = None) -> Atoms:
+    """Copy turned at random about the origin: to any orientation, or only about the axis z."""
+    copy: Atoms = atoms.copy()
+    turn = Rotation.from_euler('z', rng.uniform(0, 2 * np.pi)) if axis == 'z' else Rotation.random(random_state=rng)
+    copy.positions = turn.apply(atoms.positions)
+    return copy
+
+
+def nearest_distance(guest: npt.NDArray[np.float64], others: npt.NDArray[np.float64], host: Atoms) -> float:
+    """Least distance (Å) between positions (n, 3) and others (m, 3) in the periodicity of a host; infinite if none."""
+    if not len(others):
+        return float('inf')
+    return float(get_distances(guest, others, host.cell, host.pbc)[1].min())
+
+
+def image_distance(guest: npt.NDArray[np.float64], host: Atoms) -> float:
+    """Least distance (Å) of a guest at positions (n, 3) to its own images along the host's first two vectors."""
+    steps = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)]
+    shifts = np.array(steps) @ host.cell.array[:2]
+    apart = guest[:, None] - guest
+    return float(np.linalg.norm(apart[None] + shifts[:, None, None], axis=-1).min())
