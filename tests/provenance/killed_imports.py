@@ -26,13 +26,20 @@ LEVEL = {'name': 'killed'}
 def main() -> None:
     folder, kills = Path(sys.argv[1]), int(sys.argv[2])
     rng, done, files = random.Random(5), 0, 0
+    storing = folder / 'storing'
+    (folder / 'half').touch()
     while done < kills:
         path = folder / f'{files}.extxyz'
         write_file(path, seed=files)
         files += 1
         while done < kills:
-            child = in_child(lambda path=path: run_import(path))
-            time.sleep(rng.uniform(0.0, 1.5))
+            storing.unlink(missing_ok=True)
+            child = in_child(lambda path=path: run_import(path, storing))
+            # Every second one while it stores, however slow the machine is.
+            if done % 2 and wait_for(storing, child):
+                time.sleep(rng.uniform(0.0, 0.1))
+            else:
+                time.sleep(rng.uniform(0.0, 1.5))
             os.kill(child, signal.SIGKILL)
             if os.waitpid(child, 0)[1] != signal.SIGKILL:
                 break
@@ -77,11 +84,25 @@ def load(profile: str) -> None:
     staging.LARGE *= os.getpid() % 2
 
 
-def run_import(path: Path) -> None:
+def wait_for(flag: Path, child: int, seconds: float = 60.0) -> bool:
+    """Whether a file came to be while a child lived."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and Path(f'/proc/{child}/stat').read_text().split()[2] != 'Z':
+        if flag.exists():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def run_import(path: Path, storing: Path) -> None:
     from aiida_traincraft.provenance.imports import import_frames
     from aiida_traincraft.provenance.staging import ImportOptions
 
-    import_frames([path], LEVEL, ImportOptions())
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage == 'storing':
+            storing.touch()
+
+    import_frames([path], LEVEL, ImportOptions(), progress=tell)
 
 
 def check_halves(half: Path | None = None) -> None:

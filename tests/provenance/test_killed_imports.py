@@ -25,3 +25,4 @@ def test_imports_killed_20_times_lose_and_halve_nothing(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '20 kills' in done.stdout
+    assert ' 0 of them while storing' not in done.stdout
