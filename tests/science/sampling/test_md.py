@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
@@ -246,9 +247,50 @@ def test_impossible_requests(copper):
         sample(copper, Calculator(), None, MdConfig(temperature=300), watch=Watch(check_interval=1))
 
 
+@pytest.mark.parametrize('cell', ['hydrostatic', 'full'])
+def test_mean_pressure(cell):
+    start = bulk('Cu', a=3.6, cubic=True).repeat((2, 1, 1))
+    start.set_array('tc_fragment', np.arange(8))
+    config = MdConfig(
+        ensemble='npt', pressure=10.0, cell=cell, barostat=150, temperature=300, steps=600, n=200, equilibration=100,
+        timestep=4, friction=20,
+    )  # fmt: skip
+    run = sample(Structure(start), EMT(), None, config, seed=1)
+    assert run.end == 'finished'
+    pressures = []
+    for frame in run.frames:
+        atoms = frame.atoms.copy()
+        atoms.calc = EMT()
+        ideal = len(atoms) * units.kB * 300 / atoms.get_volume()
+        pressures.append((ideal - np.trace(atoms.get_stress(voigt=False)) / 3) / units.GPa)
+    blocks = np.array(pressures).reshape(10, 20).mean(axis=1)
+    error = blocks.std(ddof=1) / np.sqrt(10)
+    assert error < 1.0
+    assert np.mean(pressures) == pytest.approx(10.0, abs=3 * error)
+    last = run.frames[-1].atoms
+    assert 0.85 < last.get_volume() / start.get_volume() < 0.99
+    assert np.allclose(last.cell.angles(), 90.0, atol=1e-6) == (cell == 'hydrostatic')
+    assert last.arrays['tc_fragment'].tolist() == list(range(8))
+
+
+def test_a_cell_that_explodes_breaks_the_run(copper):
+    config = MdConfig(ensemble='npt', pressure=-20.0, barostat=100, temperature=300, steps=500, max_volume_change=1.3)
+    run = sample(copper, EMT(), None, config)
+    assert run.end.startswith('broken: the volume is 1.3'), run.end
+
+
+def test_constant_pressure_needs_a_cell_and_a_stress(copper):
+    config = MdConfig(ensemble='npt', temperature=300)
+    with pytest.raises(ValueError, match='"npt" needs a cell that is periodic in all directions'):
+        sample(Structure(Atoms('Cu2', [[0, 0, 0], [0, 0, 2.3]])), EMT(), None, config)
+    with pytest.raises(ValueError, match='"npt" needs the stress, and Calculator gives none'):
+        sample(copper, Calculator(), None, config)
+
+
 @pytest.mark.parametrize(
     ('keys', 'message'),
     [
+        ({'temperature': 300, 'pressure': 1.0}, '"pressure" is for ensemble = "npt" only'),
         ({}, 'give either "temperature"'),
         ({'temperature': 300, 'temperature_end': 500}, 'give either "temperature"'),
         ({'temperature_start': 300}, 'go together'),

@@ -87,8 +87,40 @@ def test_hopeless_density_is_an_error(copper):
         run_sampling(copper, None, None, RattleConfig(min_distance=1.2))
 
 
+def test_monte_carlo_rattle_avoids_short_distances(copper):
+    pytest.importorskip('hiphive')
+    config = RattleConfig(n=4, stdev=0.06, method='mc', closest=2.3)
+    frames = run_sampling(copper, None, None, config, seed=1)
+    shifts = np.array([frame.atoms.positions - copper.atoms.positions for frame in frames])
+    # Ten moves of each atom, some of them refused.
+    assert 0.5 < shifts.std() / (0.06 * 10**0.5) < 1.0
+    shortest = [frame.atoms.get_all_distances(mic=True)[np.triu_indices(32, 1)].min() for frame in frames]
+    assert min(shortest) > 2.1
+    same = RattleConfig(n=4, stdev=float(shifts.std()))
+    plain = run_sampling(copper, None, None, same, seed=1)
+    assert min(frame.atoms.get_all_distances(mic=True)[np.triu_indices(32, 1)].min() for frame in plain) < 2.1
+    again = run_sampling(copper, None, None, config, seed=1)
+    assert [frame.content_hash() for frame in frames] == [frame.content_hash() for frame in again]
+    assert len({frame.content_hash() for frame in frames}) == 4
+
+
+def test_monte_carlo_rattle_without_room(copper):
+    pytest.importorskip('hiphive')
+    with pytest.raises(ValueError, match=r'found no place for an atom of Cu32.*lower "closest" \(3\.5 Å\)'):
+        run_sampling(copper, None, None, RattleConfig(stdev=0.001, method='mc', closest=3.5))
+
+
 @pytest.mark.parametrize(
-    'keys', [{'volumetric_strain': (0.1, -0.1)}, {'stdev': -1}, {'n': 0}, {'strain': 0.6}, {'temperature': 300}]
+    'keys',
+    [
+        {'method': 'mc'},
+        {'closest': 2.0},
+        {'volumetric_strain': (0.1, -0.1)},
+        {'stdev': -1},
+        {'n': 0},
+        {'strain': 0.6},
+        {'temperature': 300},
+    ],
 )
 def test_config_limits(keys):
     with pytest.raises(ValidationError):

@@ -1,8 +1,9 @@
-"""Sampler ``md``: Langevin dynamics at constant volume, with guards and an eye on the uncertainty."""
+"""Sampler ``md``: Langevin dynamics at constant volume or pressure, with guards and an eye on the uncertainty."""
 
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.sampling.recording import (
     BrokenError,
+    breaking,
     due,
     judge,
     make_frame,
@@ -30,7 +32,7 @@ DISTANCE_INTERVAL = 10
 
 
 class MdConfig(PluginConfig):
-    """Langevin dynamics at constant volume (BAOAB splitting)."""
+    """Langevin dynamics at constant volume or constant pressure (BAOAB splitting)."""
 
     needs_calculator: ClassVar[bool] = True
     type: Literal['md'] = 'md'
@@ -54,6 +56,16 @@ class MdConfig(PluginConfig):
     """Each of the six components of a random strain of the start is uniform in [-strain, strain]."""
     min_distance: float = Field(default=0.6, ge=0)
     """The run ends when two atoms are closer than this fraction of the sum of their covalent radii."""
+    ensemble: Literal['nvt', 'npt'] = 'nvt'
+    """Constant volume, or constant pressure."""
+    pressure: float = Field(default=0.0, ge=-100, le=1000)
+    """Pressure (GPa) of ``npt``."""
+    barostat: float = Field(default=1000.0, gt=0)
+    """Time (fs) in which the cell responds, in ``npt``."""
+    cell: Literal['hydrostatic', 'full'] = 'hydrostatic'
+    """Whether ``npt`` scales the cell alone, or lets its shape change too (for solids only)."""
+    max_volume_change: float = Field(default=2.0, gt=1)
+    """The run ends when the volume has grown or shrunk by more than this factor (no unit), in ``npt``."""
 
     @model_validator(mode='after')
     def _consistent(self) -> MdConfig:
@@ -64,6 +76,10 @@ class MdConfig(PluginConfig):
             raise ValueError('"temperature_start" and "temperature_end" go together')
         if self.n > self.steps:
             raise ValueError(f'"n" ({self.n} frames) is larger than "steps" ({self.steps})')
+        keys = ('pressure', 'barostat', 'cell', 'max_volume_change')
+        unused = [f'"{key}"' for key in keys if getattr(self, key) != type(self).model_fields[key].default]
+        if self.ensemble == 'nvt' and unused:
+            raise ValueError(f'{", ".join(unused)} is for ensemble = "npt" only')
         return self
 
     def target(self, step: int) -> float:
@@ -85,7 +101,10 @@ def md(
     rng: np.random.Generator,
     watch: Watch | None,
 ) -> SamplingRun:
-    """Langevin dynamics at constant volume.
+    """Langevin dynamics at constant volume (Leimkuhler and Matthews, J. Chem. Phys. 138, 174102 (2013)) or pressure.
+
+    At constant pressure, the mean of the pressure that includes the kinetic part is the one asked for (Quigley and
+    Probert, J. Chem. Phys. 120, 11432 (2004)).
 
     Without uncertainties to watch, ``n`` evenly spaced frames are kept. With them, the whole run (equilibration
     included) is watched, and frames are kept as the watch says. Dynamics that blow up, or a calculator that fails, end
@@ -94,26 +113,44 @@ def md(
     Raises
     ------
     ValueError
-        If there is no calculator, or one without uncertainties though they are to be watched.
+        If there is no calculator, one without uncertainties though they are to be watched, or, at constant pressure,
+        one without stress or a cell that is not periodic in all directions.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Cu"
+        cubic = true
+
+        [[transforms]]
+        type = "supercell"
+        repeat = [2, 2, 2]
+
+        [calculator]
+        type = "emt"
+
+        [sampling]
+        type = "md"
+        ensemble = "npt"
+        temperature = 500.0
+        pressure = 1.0
+        timestep = 4.0
+        steps = 60
+        n = 4
     """
     require_calculator(calculator, watch, 'md')
-    watching = watch is not None and watch.uncertainty
+    _check_barostat(structure.atoms, calculator, config)
     run = SamplingRun()
     atoms = deform(structure.atoms, np.eye(3) + random_strain(rng, config.strain))
     # The Maxwell-Boltzmann distribution; ASE's function for it changed its name between the versions allowed.
     spread = np.sqrt(atoms.get_masses() * units.kB * config.target(0))
     atoms.set_momenta(rng.normal(size=atoms.positions.shape) * spread[:, None])
     atoms.calc = calculator
-    try:
+    with breaking(run, calculator, watch):
         _propagate(atoms, structure, config, rng, watch, run)
-    except ImportError:
-        raise
-    except Exception as error:
-        reason = str(error) if isinstance(error, BrokenError) else f'{type(error).__name__}: {error}'
-        run.end = f'broken: {reason}'
-    finally:
-        if watching:
-            calculator.with_uncertainty = False
     return run
 
 
@@ -129,6 +166,7 @@ def _propagate(
     total = config.equilibration + config.steps
     spaced = {config.equilibration + round(config.steps * k / config.n) for k in range(1, config.n + 1)}
     dynamics: LangevinBAOAB | None = None
+    volume = atoms.get_volume() if config.ensemble == 'npt' else None
     for step in range(total + 1):
         recorded = due(step, watching.record_interval) and step > 0 if watching else step in spaced
         checked = watching is not None and (recorded or due(step, watching.check_interval))
@@ -136,18 +174,12 @@ def _propagate(
             # Set before the one force call of this step, so that no step is calculated twice.
             atoms.calc.with_uncertainty = checked
         if dynamics is None:
-            dynamics = LangevinBAOAB(
-                atoms,
-                config.timestep * units.fs,
-                temperature_K=config.target(0),
-                T_tau=1000.0 * units.fs / config.friction,
-                rng=rng,
-            )
+            dynamics = _dynamics(atoms, config, rng)
         else:
             dynamics.set_temperature(config.target(step))
             dynamics.step()
         run.steps = step
-        temperature = _guard(atoms, config, step, recorded or checked)
+        temperature = _guard(atoms, config, step, recorded or checked, volume)
         uncertainty = read_uncertainty(atoms) if checked else None
         candidate = watching is not None and uncertainty is not None and judge(run, watching, uncertainty)
         if recorded or candidate:
@@ -160,7 +192,37 @@ def _propagate(
             return
 
 
-def _guard(atoms: Atoms, config: MdConfig, step: int, kept: bool) -> float:
+def _check_barostat(atoms: Atoms, calculator: Any, config: MdConfig) -> None:
+    if config.ensemble == 'nvt':
+        return
+    if not atoms.pbc.all() or atoms.cell.rank < 3:
+        raise ValueError(f'ensemble = "npt" needs a cell that is periodic in all directions, not {atoms.pbc.tolist()}')
+    if 'stress' not in calculator.implemented_properties:
+        raise ValueError(f'ensemble = "npt" needs the stress, and {type(calculator).__name__} gives none: use "nvt"')
+
+
+def _dynamics(atoms: Atoms, config: MdConfig, rng: np.random.Generator) -> LangevinBAOAB:
+    barostat: dict[str, Any] = {}
+    if config.ensemble == 'npt':
+        barostat = {
+            'externalstress': -config.pressure * units.GPa,
+            'hydrostatic': config.cell == 'hydrostatic',
+            'P_tau': config.barostat * units.fs,
+        }
+    with warnings.catch_warnings():
+        # ASE announces that it estimates the mass of the barostat from its time.
+        warnings.filterwarnings('ignore', message='Using heuristic P_mass')
+        return LangevinBAOAB(
+            atoms,
+            config.timestep * units.fs,
+            temperature_K=config.target(0),
+            T_tau=1000.0 * units.fs / config.friction,
+            rng=rng,
+            **barostat,
+        )
+
+
+def _guard(atoms: Atoms, config: MdConfig, step: int, kept: bool, volume: float | None) -> float:
     """Temperature (K) of a step that makes physical sense."""
     if not np.isfinite(atoms.positions).all():
         raise BrokenError(f'positions are not finite at step {step}')
@@ -169,6 +231,10 @@ def _guard(atoms: Atoms, config: MdConfig, step: int, kept: bool) -> float:
     temperature, target = float(atoms.get_temperature()), config.target(step)
     if not temperature <= 10.0 * target + 1000.0:
         raise BrokenError(f'the temperature is {temperature:.0f} K at step {step} where {target:.0f} K is wanted')
+    if volume is not None:
+        change = float(atoms.get_volume() / volume)
+        if not 1.0 / config.max_volume_change <= change <= config.max_volume_change:
+            raise BrokenError(f'the volume is {change:.2f} times that of the start at step {step}')
     if kept or due(step, DISTANCE_INTERVAL):
         closest = minimum_distance(atoms)
         if closest < config.min_distance:

@@ -19,10 +19,11 @@ from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.sampling import moves as trial
 from aiida_traincraft.science.sampling.recording import (
     BrokenError,
+    breaking,
     due,
+    evaluate_uncertainty,
     judge,
     make_frame,
-    read_uncertainty,
     require_calculator,
 )
 from aiida_traincraft.science.structure import Structure
@@ -137,16 +138,8 @@ def monte_carlo(
     atoms = unwrap(structure.atoms)
     run = SamplingRun()
     walk = _Walk(atoms, calculator, config, rng)
-    try:
+    with breaking(run, calculator, watch):
         _propagate(walk, structure, config, watch, run)
-    except ImportError:
-        raise
-    except Exception as error:
-        reason = str(error) if isinstance(error, BrokenError) else f'{type(error).__name__}: {error}'
-        run.end = f'broken: {reason}'
-    finally:
-        if watch is not None and watch.uncertainty:
-            calculator.with_uncertainty = False
     run.acceptance = walk.acceptance()
     for frame in run.frames:
         frame.provenance['acceptance'] = run.acceptance
@@ -285,13 +278,7 @@ def _propagate(walk: _Walk, start: Structure, config: MonteCarloConfig, watch: W
         checked = watching is not None and (recorded or due(step, watching.check_interval))
         uncertainty = None
         if checked:
-            walk.atoms.calc = walk.calculator
-            walk.calculator.with_uncertainty = True
-            # What is there may be of this state, but without its uncertainty.
-            walk.calculator.reset()
-            walk.atoms.get_potential_energy()
-            uncertainty = read_uncertainty(walk.atoms)
-            walk.calculator.with_uncertainty = False
+            uncertainty = evaluate_uncertainty(walk.atoms, walk.calculator)
         candidate = watching is not None and uncertainty is not None and judge(run, watching, uncertainty)
         if recorded or candidate:
             facts = {'step': step, 'temperature': config.temperature}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.extras import require
 from aiida_traincraft.science.geometry.transforms.strain import Component, deform, random_strain
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
@@ -34,9 +36,17 @@ class RattleConfig(PluginConfig):
     """Range of a random relative change of all lengths, [smallest, largest]."""
     min_distance: float = Field(default=0.6, ge=0)
     """Frames with two atoms closer than this fraction of the sum of their covalent radii are drawn again."""
+    method: Literal['standard', 'mc'] = 'standard'
+    """Independent displacements, or many small moves of one atom each that avoid short distances (Monte Carlo)."""
+    closest: float | None = Field(default=None, gt=0, le=10)
+    """Distance (Å) below which moves of ``mc`` are mostly refused: a little less than the shortest of the start."""
+    cycles: int = Field(default=10, ge=1, le=1000)
+    """Moves of every atom in ``mc``; the displacements grow as its square root times ``stdev``."""
 
     @model_validator(mode='after')
     def _range(self) -> RattleConfig:
+        if (self.method == 'mc') != (self.closest is not None):
+            raise ValueError('"closest" (Å) goes with method = "mc", and that needs it')
         if self.volumetric_strain is not None and self.volumetric_strain[0] > self.volumetric_strain[1]:
             raise ValueError(f'"volumetric_strain" must be [smallest, largest], not {list(self.volumetric_strain)}')
         return self
@@ -53,10 +63,34 @@ def rattle(
 ) -> SamplingRun:
     """Random displacements and strains; needs no calculator.
 
+    Method ``mc`` is the Monte Carlo rattle of hiPhive (Eriksson, Fransson and Erhart, Adv. Theory Simul. 2, 1800184
+    (2019)): the move of an atom to a distance d from its nearest neighbour is accepted with a probability that rises
+    from 0 to 1 about ``closest``.
+
     Raises
     ------
     ValueError
-        If a frame stays too dense in 100 tries.
+        If a frame stays too dense in 100 tries, or ``mc`` finds no allowed place for an atom.
+    MissingLibraryError
+        If hiPhive is not installed; ``mc`` only.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "NaCl"
+        crystalstructure = "rocksalt"
+        a = 5.64
+        cubic = true
+
+        [sampling]
+        type = "rattle"
+        method = "mc"
+        stdev = 0.05
+        closest = 2.4
+        n = 5
     """
     run = SamplingRun()
     for number in range(config.n):
@@ -73,7 +107,7 @@ def _draw(structure: Structure, config: RattleConfig, rng: np.random.Generator) 
         if config.volumetric_strain is not None:
             deformation = deformation * (1.0 + rng.uniform(*config.volumetric_strain))
         atoms = deform(structure.atoms, deformation)
-        atoms.positions += rng.normal(scale=config.stdev, size=atoms.positions.shape)
+        atoms.positions += _displacements(atoms, config, rng)
         distance = minimum_distance(atoms)
         if distance >= config.min_distance:
             return atoms
@@ -83,3 +117,19 @@ def _draw(structure: Structure, config: RattleConfig, rng: np.random.Generator) 
         f'{MAX_TRIES} tries (best: {closest:.2f}; the start: {minimum_distance(structure.atoms):.2f}): lower '
         f'"min_distance", "stdev" ({config.stdev} Å) or the strains'
     )
+
+
+def _displacements(atoms: Atoms, config: RattleConfig, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Displacement (Å) of each atom (n_atoms, 3)."""
+    if config.method == 'standard':
+        return np.asarray(rng.normal(scale=config.stdev, size=atoms.positions.shape))
+    generation = require('hiphive.structure_generation.rattle', 'sampler "rattle" with method = "mc"')
+    seed = int(rng.integers(2**31))
+    try:
+        moved = generation.mc_rattle(atoms, config.stdev, config.closest, n_iter=config.cycles, seed=seed)
+    except Exception as error:
+        raise ValueError(
+            f'Monte Carlo rattling found no place for an atom of {atoms.get_chemical_formula()} ({error}): lower '
+            f'"closest" ({config.closest} Å) or "stdev" ({config.stdev} Å)'
+        ) from None
+    return np.asarray(moved, dtype=float)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,21 @@ from aiida_traincraft.science.structure import Structure
 
 class BrokenError(Exception):
     """The run left the realm of physics."""
+
+
+@contextmanager
+def breaking(run: SamplingRun, calculator: Any, watch: Watch | None) -> Iterator[None]:
+    """Let what goes wrong inside end the run as ``broken``; the frames before are kept."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        reason = str(error) if isinstance(error, BrokenError) else f'{type(error).__name__}: {error}'
+        run.end = f'broken: {reason}'
+    finally:
+        if watch is not None and watch.uncertainty:
+            calculator.with_uncertainty = False
 
 
 def due(step: int, interval: int) -> bool:
@@ -35,6 +52,24 @@ def read_uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
     return np.array(value, dtype=float)
 
 
+def evaluate_uncertainty(atoms: Atoms, calculator: Any) -> npt.NDArray[np.float64]:
+    """Uncertainty (n_atoms,) of atoms, by a calculation of its own; the calculator stays with the atoms.
+
+    Raises
+    ------
+    BrokenError
+        If the calculator gave none.
+    """
+    atoms.calc = calculator
+    calculator.with_uncertainty = True
+    # What is there may be of these atoms, but without their uncertainty.
+    calculator.reset()
+    atoms.get_potential_energy()
+    uncertainty = read_uncertainty(atoms)
+    calculator.with_uncertainty = False
+    return uncertainty
+
+
 def make_frame(
     atoms: Atoms, start: Structure, uncertainty: npt.NDArray[np.float64] | None, facts: dict[str, Any]
 ) -> Structure:
@@ -46,8 +81,9 @@ def make_frame(
     copy = atoms.copy()
     copy.calc = None
     copy.arrays.pop('momenta', None)
-    results: dict[str, Any] = atoms.calc.results if not atoms.calc.check_state(atoms) else {}
-    properties = {key: np.array(results[key]) for key in ('energy', 'forces') if key in results}
+    current = atoms.calc is not None and not atoms.calc.check_state(atoms)
+    results: dict[str, Any] = atoms.calc.results if current else {}
+    properties: dict[str, Any] = {key: np.array(results[key]) for key in ('energy', 'forces') if key in results}
     if uncertainty is not None:
         properties['uncertainty'] = uncertainty
         if 'energy_spread' in atoms.calc.results:
