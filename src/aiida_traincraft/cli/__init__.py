@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from aiida_traincraft import __version__
+from aiida_traincraft.cli.build import build, validate
 from aiida_traincraft.cli.bundle import bundle
 from aiida_traincraft.cli.dataset import dataset
 from aiida_traincraft.cli.diff import diff
@@ -19,10 +20,12 @@ from aiida_traincraft.cli.export import export
 from aiida_traincraft.cli.health import health
 from aiida_traincraft.cli.importing import import_
 from aiida_traincraft.cli.inspect import plugins, status, why
+from aiida_traincraft.cli.new import new
 from aiida_traincraft.cli.pseudos import pseudos
 from aiida_traincraft.cli.query import query
 from aiida_traincraft.cli.retry import retry_failed
 from aiida_traincraft.cli.run import resume, run, watch
+from aiida_traincraft.cli.schema import schema
 from aiida_traincraft.cli.setup import setup
 from aiida_traincraft.cli.train import train
 
@@ -31,11 +34,15 @@ class _Group(click.Group):
     """Turn what a user can mend into one screen; anything else keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from aiida.common.exceptions import AiidaException
-
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError, AiidaException) as error:
+        except (ValueError, OSError) as error:
+            raise click.ClickException(str(error)) from error
+        except Exception as error:
+            # Where aiida was not imported, none of its exceptions can have been raised.
+            exceptions = sys.modules.get('aiida.common.exceptions')
+            if exceptions is None or not isinstance(error, exceptions.AiidaException):
+                raise
             raise click.ClickException(str(error)) from error
 
 
@@ -52,6 +59,9 @@ def main(ctx: click.Context, profile: str | None) -> None:
 
 
 for command in (
+    new,
+    validate,
+    build,
     setup,
     doctor,
     pseudos,
@@ -70,5 +80,6 @@ for command in (
     diff,
     bundle,
     plugins,
+    schema,
 ):
     main.add_command(command)

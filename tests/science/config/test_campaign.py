@@ -126,7 +126,7 @@ def test_values_never_change(data):
             ['systems', 0, 'geometry', 'builder', 'a'],
             -3.6,
             'systems[0].geometry.builder.a',
-            'input should be greater than 0 (given -3.6)',
+            'input should be greater than or equal to 0.5 (given -3.6)',
         ),
         (
             ['systems', 0, 'geometry', 'transforms', 0, 'repeat'],

@@ -7,8 +7,17 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 
 class StrictModel(BaseModel):
@@ -23,6 +32,22 @@ class PluginConfig(StrictModel):
     """Base of every plugin's config model; ``type`` names the plugin."""
 
     type: str
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """JSON Schema of a plugin field: any one of the plugins registered when the schema is made."""
+
+    kind: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        # Imported here: the registry needs PluginConfig from this module.
+        from aiida_traincraft.science import registry
+
+        registry.load_plugins()
+        configs = [registry.get(self.kind, name).config for name in registry.names(self.kind)]
+        # What the default of "type" hides: here it says which of them is meant.
+        return {'oneOf': [{'allOf': [handler(c.__pydantic_core_schema__), {'required': ['type']}]} for c in configs]}
 
 
 def _validator(kind: str) -> Any:
@@ -54,15 +79,15 @@ def _validator(kind: str) -> Any:
     return BeforeValidator(validate)
 
 
-SourceField = Annotated[SerializeAsAny[PluginConfig], _validator('source')]
-BuilderField = Annotated[SerializeAsAny[PluginConfig], _validator('builder')]
-TransformField = Annotated[SerializeAsAny[PluginConfig], _validator('transform')]
-CalculatorField = Annotated[SerializeAsAny[PluginConfig], _validator('calculator')]
-SamplerField = Annotated[SerializeAsAny[PluginConfig], _validator('sampler')]
-SelectorField = Annotated[SerializeAsAny[PluginConfig], _validator('selector')]
-LabellerField = Annotated[SerializeAsAny[PluginConfig], _validator('labeller')]
-TrainerField = Annotated[SerializeAsAny[PluginConfig], _validator('trainer')]
-ExplorerField = Annotated[SerializeAsAny[PluginConfig], _validator('explorer')]
+SourceField = Annotated[SerializeAsAny[PluginConfig], _validator('source'), _Choice('source')]
+BuilderField = Annotated[SerializeAsAny[PluginConfig], _validator('builder'), _Choice('builder')]
+TransformField = Annotated[SerializeAsAny[PluginConfig], _validator('transform'), _Choice('transform')]
+CalculatorField = Annotated[SerializeAsAny[PluginConfig], _validator('calculator'), _Choice('calculator')]
+SamplerField = Annotated[SerializeAsAny[PluginConfig], _validator('sampler'), _Choice('sampler')]
+SelectorField = Annotated[SerializeAsAny[PluginConfig], _validator('selector'), _Choice('selector')]
+LabellerField = Annotated[SerializeAsAny[PluginConfig], _validator('labeller'), _Choice('labeller')]
+TrainerField = Annotated[SerializeAsAny[PluginConfig], _validator('trainer'), _Choice('trainer')]
+ExplorerField = Annotated[SerializeAsAny[PluginConfig], _validator('explorer'), _Choice('explorer')]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""``traincraft build`` and ``validate``: what a campaign file says, without a profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument('campaign', type=click.Path(path_type=Path))
+@click.option('--outdir', type=click.Path(path_type=Path, file_okay=False), help='In place of [run] outdir.')
+@click.option('--system', 'names', multiple=True, metavar='NAME', help='Only this system; may be given again.')
+def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
+    """Build the starting geometries of a campaign and write them as extended XYZ, with a picture of all."""
+    from rich.console import Console
+
+    from aiida_traincraft.report.contact_sheet import Row, draw_contact_sheet
+    from aiida_traincraft.science.config.campaign import load_campaign
+    from aiida_traincraft.science.geometry.campaign import all_systems, build_systems
+    from aiida_traincraft.science.structure import write_extxyz
+
+    config = load_campaign(campaign)
+    known = [system.name for _, system in all_systems(config)]
+    if unknown := [name for name in names if name not in known]:
+        raise click.ClickException(f'{campaign.name} has no system {unknown[0]!r}; it has {", ".join(known)}')
+    folder = Path(outdir or config.run.outdir) / config.run.name / 'geometry'
+    built = list(build_systems(config, campaign.resolve().parent, names))
+    done = [system for system in built if system.structures]
+    if done:
+        folder.mkdir(parents=True, exist_ok=True)
+        for system in done:
+            write_extxyz(folder / f'{system.config.name}.extxyz', system.structures)
+        rows = [Row(system.config.name, system.structures[0], len(system.structures)) for system in done]
+        draw_contact_sheet(rows, folder / 'contact_sheet.png')
+        console = Console()
+        console.print(_table(done))
+        console.print(f'written to {folder}', highlight=False, soft_wrap=True)
+    _tell_later(built)
+    failed = [f'{system.place} ({system.config.name}): {system.error}' for system in built if system.error]
+    if failed:
+        raise click.ClickException('\n'.join([f'{len(failed)} of {len(built)} systems cannot be built', *failed]))
+
+
+@click.command()
+@click.argument('campaigns', nargs=-1, required=True, type=click.Path(path_type=Path))
+def validate(campaigns: tuple[Path, ...]) -> None:
+    """Check campaign files, and build their geometries, without a profile; all errors at once."""
+    from aiida_traincraft.science.config.base import ConfigError
+    from aiida_traincraft.science.config.campaign import load_campaign
+    from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
+
+    errors = []
+    for campaign in campaigns:
+        try:
+            config = load_campaign(campaign)
+            built = list(build_systems(config, campaign.resolve().parent))
+            if issues := check_systems(config, built):
+                raise ConfigError(issues, campaign.name)
+        except ConfigError as error:
+            errors.append(str(error))
+            continue
+        n_structures = sum(len(system.structures) for system in built)
+        click.echo(f'{campaign}: valid; {len(built)} systems, {n_structures} starting structures')
+        _tell_later(built)
+    if errors:
+        raise click.ClickException('\n'.join(errors))
+
+
+def _tell_later(built: list[Any]) -> None:
+    for system in built:
+        if system.at_launch:
+            source = system.config.geometry.source.type
+            click.echo(f'{system.place} ({system.config.name}): source "{source}" is read from a profile at launch')
+
+
+def _table(built: list[Any]) -> Any:
+    """One row per system, of its first structure."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from aiida_traincraft.science.geometry.measures import measure
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption_justify='left')
+    table.caption = 'n: structures, of which the first is measured; d: shortest distance between two atoms'
+    for name in ('system', 'n', 'formula', 'atoms', 'cell (Å)', 'g/cm³', 'd (Å)'):
+        table.add_column(name, justify='left' if name in ('system', 'formula', 'cell (Å)') else 'right')
+    for system in built:
+        figures = measure(system.structures[0])
+        table.add_row(
+            system.config.name,
+            str(len(system.structures)),
+            figures.formula,
+            str(figures.n_atoms),
+            figures.cell_text,
+            '-' if figures.density is None else f'{figures.density:.3f}',
+            '-' if figures.min_distance is None else f'{figures.min_distance:.3f}',
+        )
+    return table
