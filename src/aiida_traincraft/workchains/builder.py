@@ -13,13 +13,15 @@ from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.science.calculators import check_elements
+from aiida_traincraft.science.calculators import NEEDED, check_cell_sizes, check_structures
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
 from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.sampling import needs_calculator
 from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.training.mace import DIPOLE_LABELS
 from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.frozen_sources import freeze_sources
 from aiida_traincraft.workchains.interpreters import check_interpreters
@@ -168,6 +170,9 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
     places = _all_systems(config)
     trained: set[str] = set()
     tested: set[str] = set()
+    teacher = getattr(config.labelling, 'calculator', None)
+    wanted = (*NEEDED, *DIPOLE_LABELS.get(getattr(config.training, 'model', ''), ()))
+    together: list[Structure] = []
     for path, system in places:
         try:
             structures = build_geometries(
@@ -181,12 +186,17 @@ def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], li
         (tested if path.startswith('test_set') else trained).update(elements)
         unfit = {labeller.check_geometry(config.labelling, structure) for structure in structures}
         issues += [ConfigIssue(f'{path}.geometry', reason) for reason in unfit if reason is not None]
-        teacher = getattr(config.labelling, 'calculator', None)
+        together += structures
         if teacher is not None:
             try:
-                check_elements(teacher, elements)
+                check_structures(teacher, structures, wanted)
             except ValueError as error:
                 issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {path})'))
+    if teacher is not None:
+        try:
+            check_cell_sizes(teacher, together)
+        except ValueError as error:
+            issues.append(ConfigIssue('labelling.calculator', str(error)))
     if not issues and tested - trained:
         names = ', '.join(sorted(tested - trained))
         issues.append(ConfigIssue('test_set', f'elements that no system trains: {names}'))

@@ -118,6 +118,8 @@ def test_ends(crystal, breaking, dimer):
 def test_errors(crystal):
     with pytest.raises(ValueError, match='"normal_modes" needs a calculator'):
         sample(crystal, None, None, NormalModesConfig(temperature=300))
+    with pytest.raises(ValueError, match='takes up to 2000 atoms; Cu2048 has more'):
+        sample(Structure(crystal.atoms.repeat(8)), EMT(), None, NormalModesConfig(temperature=300))
     for keys in ({}, {'temperature': 0.0}, {'temperature': 300, 'displacement': 1.0}):
         with pytest.raises(ValidationError):
             NormalModesConfig(**keys)

@@ -14,10 +14,24 @@ class EmtConfig(PluginConfig):
     """Effective medium theory as in ASE; no parameters."""
 
     elements: ClassVar[frozenset[str] | None] = frozenset(parameters)
+    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['emt'] = 'emt'
 
 
 @register('calculator', 'emt', EmtConfig)
 def make_emt(config: EmtConfig) -> EMT:
-    """Effective medium theory for Al, Cu, Ag, Au, Ni, Pd, Pt (H, C, N, O for tests only)."""
+    """Effective medium theory for Al, Cu, Ag, Au, Ni, Pd, Pt (H, C, N, O for tests only).
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Cu"
+        cubic = true
+
+        [calculator]
+        type = "emt"
+    """
     return EMT()

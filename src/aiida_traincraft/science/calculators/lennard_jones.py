@@ -15,6 +15,7 @@ class LennardJonesConfig(PluginConfig):
     """One Lennard-Jones potential for all atoms, cut and smoothed."""
 
     elements: ClassVar[frozenset[str] | None] = None
+    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['lennard_jones'] = 'lennard_jones'
     sigma: float = Field(gt=0)
     """Distance of zero energy (Å)."""
@@ -32,5 +33,21 @@ class LennardJonesConfig(PluginConfig):
 
 @register('calculator', 'lennard_jones', LennardJonesConfig)
 def make_lennard_jones(config: LennardJonesConfig) -> LennardJones:
-    """Lennard-Jones potential for any element."""
+    """Lennard-Jones potential for any element.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Ar"
+        cubic = true
+
+        [calculator]
+        type = "lennard_jones"
+        sigma = 3.4
+        epsilon = 0.0103
+        rc = 8.5
+    """
     return LennardJones(sigma=config.sigma, epsilon=config.epsilon, rc=config.rc, ro=2.0 / 3.0 * config.rc, smooth=True)

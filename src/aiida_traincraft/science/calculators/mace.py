@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
+from pydantic import Field
 
 from aiida_traincraft.science.calculators.pace import check_species, prepare_atoms
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.training.mace_model import load_model
 
 FloatArray = npt.NDArray[np.float64]
@@ -29,6 +32,46 @@ _PROPERTIES: dict[str, tuple[str, ...]] = {
     'AtomicDielectricMACE': ('dipole', 'polarizability'),
 }
 """Properties of the classes of models."""
+
+
+class MaceCalculatorConfig(PluginConfig):
+    """A MACE model in a file; what it predicts is known when it is read."""
+
+    type: Literal['mace'] = 'mace'
+    model: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    """Path of the model (.model), on the machine that calculates; several models make a committee and give its mean."""
+    head: str | None = None
+    """Head of a multi-head model."""
+    device: str = Field(default='cpu', pattern=r'^(cpu|mps|xpu|cuda(:\d+)?)$')
+    """Where it runs, as torch calls it: ``cpu``, ``cuda``, ``cuda:1``."""
+
+
+@register('calculator', 'mace', MaceCalculatorConfig)
+def make_mace(config: MaceCalculatorConfig) -> MaceCalculator:
+    """A MACE model in a file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, or its head is unknown or missing.
+    ModuleNotFoundError
+        If mace-torch is not installed.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Cu"
+
+        [calculator]
+        type = "mace"
+        model = "/home/me/copper/potential.model"
+        device = "cuda"
+    """
+    models = (config.model,) if isinstance(config.model, str) else config.model
+    return MaceCalculator([Path(model).expanduser() for model in models], config.head, config.device)
 
 
 class MaceCalculator(Calculator):  # type: ignore[misc]

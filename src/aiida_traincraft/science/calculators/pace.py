@@ -27,8 +27,7 @@ IMAGE_MARGIN = 1.0
 class PaceCalculatorConfig(PluginConfig):
     """A fitted ACE potential."""
 
-    elements: ClassVar[frozenset[str] | None] = None
-
+    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['pace'] = 'pace'
     potential: str
     """Path of the B-basis potential (.yaml)."""
@@ -39,10 +38,30 @@ class PaceCalculatorConfig(PluginConfig):
     fast: str | None = None
     """Path of the same potential as .yace, evaluated where no extrapolation grade is asked for."""
 
+    @property
+    def elements(self) -> frozenset[str]:
+        """Elements that have an energy."""
+        return frozenset(self.e0)
+
 
 @register('calculator', 'pace', config=PaceCalculatorConfig)
 def pace_calculator(config: PaceCalculatorConfig) -> PaceCalculator:
-    """A fitted ACE potential."""
+    """A fitted ACE potential.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Cu"
+
+        [calculator]
+        type = "pace"
+        potential = "/home/me/copper/potential.yaml"
+        active_set = "/home/me/copper/potential.asi"
+        e0 = { Cu = -1.2 }
+    """
     active_set = None if config.active_set is None else Path(config.active_set)
     fast = None if config.fast is None else Path(config.fast)
     return PaceCalculator(Path(config.potential), config.e0, active_set, fast)

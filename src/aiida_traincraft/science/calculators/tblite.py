@@ -10,6 +10,7 @@ from ase.units import Bohr
 from pydantic import Field
 
 from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.extras import require
 from aiida_traincraft.science.registry import register
 
 HEAVIEST = 86
@@ -25,6 +26,9 @@ class TbliteConfig(PluginConfig):
     """
 
     elements: ClassVar[frozenset[str] | None] = frozenset(chemical_symbols[1 : HEAVIEST + 1])
+    periodic: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    dimensions: ClassVar[frozenset[int]] = frozenset({0, 3})
+    gamma_only: ClassVar[bool] = True
     type: Literal['tblite'] = 'tblite'
     method: Literal['GFN1-xTB', 'GFN2-xTB'] = 'GFN2-xTB'
     """Hamiltonian; energies of the two do not compare."""
@@ -39,6 +43,12 @@ class TbliteConfig(PluginConfig):
     polarizability: bool = False
     """Whether to give the static polarizability (Å³) too, by six more calculations; without periodicity only."""
 
+    @property
+    def properties(self) -> frozenset[str]:
+        """What it gives."""
+        given = frozenset({'energy', 'forces', 'stress', 'dipole'})
+        return given | {'polarizability'} if self.polarizability else given
+
 
 @register('calculator', 'tblite', TbliteConfig)
 def make_tblite(config: TbliteConfig) -> Any:
@@ -52,16 +62,30 @@ def make_tblite(config: TbliteConfig) -> Any:
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingLibraryError
         If tblite is not installed.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "molecule"
+        name = "H2O"
+
+        [calculator]
+        type = "tblite"
+        method = "GFN2-xTB"
+        accuracy = 0.1
     """
+    require('tblite', 'calculator "tblite"')
     from tblite.ase import TBLite, _create_api_calculator
     from tblite.library import ffi
 
     extra = ['polarizability'] if config.polarizability else []
 
     class IndependentTBLite(TBLite):
-        implemented_properties = [*TBLite.implemented_properties, *extra]
+        implemented_properties = [*TBLite.implemented_properties, 'free_energy', *extra]
 
         def calculate(self, atoms: Any = None, properties: Any = None, system_changes: Any = ()) -> None:
             if atoms.pbc.any() and not atoms.pbc.all():
@@ -71,6 +95,7 @@ def make_tblite(config: TbliteConfig) -> Any:
             # ASE itself no longer resets a calculator between two structures.
             self.reset()
             super().calculate(atoms, properties, system_changes)
+            self.results['free_energy'] = self.results['energy']
             if atoms.pbc.any():
                 # The dipole of a periodic cell changes with the choice of the origin.
                 del self.results['dipole']

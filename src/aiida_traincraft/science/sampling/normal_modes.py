@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 HBAR = units._hbar * units.J * units.s
 MAX_TRIES = 100
 RELAXATION_STEPS = 500
+MOST_ATOMS = 2000
+"""Atoms whose Hessian (3 n_atoms, 3 n_atoms) still fits in the memory of any machine."""
 
 
 class NormalModesConfig(PluginConfig):
@@ -69,7 +71,7 @@ def normal_modes(
     Raises
     ------
     ValueError
-        If there is no calculator, or one without uncertainties though they are to be watched.
+        If there is no calculator, one without uncertainties though they are to be watched, or there are too many atoms.
 
     Examples
     --------
@@ -89,6 +91,8 @@ def normal_modes(
         n = 5
     """
     require_calculator(calculator, watch, 'normal_modes')
+    if len(structure) > MOST_ATOMS:
+        raise ValueError(f'sampler "normal_modes" takes up to {MOST_ATOMS} atoms; {structure.formula} has more')
     run = SamplingRun()
     observer = Observer(run, structure, watch, config.min_distance)
     atoms = structure.atoms.copy()

@@ -51,7 +51,7 @@ class BasisSite(StrictModel):
 class UnitCell(StrictModel):
     """Keys of a unit cell: a prototype by name, or a space group with its basis."""
 
-    name: str | None = None
+    name: str | None = Field(default=None, pattern=r'^[A-Za-z0-9]*$')
     """Element or formula of a prototype, such as ``Cu`` or ``NaCl``."""
     crystalstructure: Prototype | None = None
     """Prototype of the lattice; ASE's reference structure of the element if left out."""

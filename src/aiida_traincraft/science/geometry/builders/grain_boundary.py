@@ -31,7 +31,7 @@ class GrainBoundaryConfig(PluginConfig):
     """Two grains that share a boundary plane, periodic in all directions: the cell holds two boundaries."""
 
     type: Literal['grain_boundary'] = 'grain_boundary'
-    name: str
+    name: str = Field(pattern=r'^[A-Za-z0-9]*$')
     """Element or formula of a cubic crystal."""
     crystalstructure: Cubic | None = None
     """Prototype; ASE's reference structure of the element if left out."""

@@ -29,7 +29,7 @@ class LayeredConfig(PluginConfig):
     """A stack of hexagonal layers; with vacuum, or periodic along the normal."""
 
     type: Literal['layered'] = 'layered'
-    name: str
+    name: str = Field(pattern=r'^(graphene|hBN|[A-Z][a-z]?[A-Z][a-z]?2)$')
     """``graphene``, ``hBN``, or the formula of a dichalcogenide such as ``MoS2``."""
     phase: Literal['2H', '1T'] = '2H'
     """Coordination of the metal of a dichalcogenide: trigonal prism or octahedron."""

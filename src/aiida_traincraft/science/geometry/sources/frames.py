@@ -44,6 +44,6 @@ def read_frames_file(
     path = input_path(workspace, config.path, 'path')
     try:
         structures = read_frames(path)
-    except (ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ValueError(f'"path": {path.name} is no file of frames: {error}') from error
     return [structure.bare() for structure in structures]

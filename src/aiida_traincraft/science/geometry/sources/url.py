@@ -62,7 +62,7 @@ def check_address(address: str) -> None:
         host = parts.hostname
     except ValueError as error:
         raise ValueError(f'{address!r} is no address: {error}') from None
-    if parts.scheme not in SCHEMES or not host or not address.isprintable():
+    if parts.scheme not in SCHEMES or not host or not address.isprintable() or ' ' in address:
         raise ValueError(f'{address!r} is not allowed: an address begins with http:// or https:// and names a host')
 
 

@@ -16,7 +16,7 @@ class PerturbConfig(PluginConfig):
     """Gaussian displacements."""
 
     type: Literal['perturb'] = 'perturb'
-    stdev: float = Field(gt=0)
+    stdev: float = Field(gt=0, le=10)
     """Standard deviation of each Cartesian component (Å)."""
 
 

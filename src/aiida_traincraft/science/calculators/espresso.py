@@ -1,0 +1,123 @@
+"""Calculator ``espresso``: DFT by pw.x of Quantum ESPRESSO, through ASE."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from ase import Atoms
+from ase.calculators.espresso import Espresso, EspressoProfile
+from pydantic import Field, field_validator, model_validator
+
+from aiida_traincraft.science.calculators.program import Program, find_command, k_grid
+from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.registry import register
+
+COMMAND_VARIABLE = 'TRAINCRAFT_PW_COMMAND'
+Namelist = Literal['CONTROL', 'SYSTEM', 'ELECTRONS']
+
+
+class EspressoConfig(PluginConfig):
+    """DFT by pw.x, one after the other in one job; labelling by ``quantumespresso`` has AiiDA's error handling."""
+
+    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    type: Literal['espresso'] = 'espresso'
+    pseudo_dir: str
+    """Folder of the pseudopotentials, on the machine that calculates."""
+    pseudopotentials: dict[str, str] = Field(min_length=1)
+    """File in ``pseudo_dir`` of each element."""
+    ecutwfc: float = Field(gt=0)
+    """Cutoff of the wave functions (Ry)."""
+    ecutrho: float | None = Field(default=None, gt=0)
+    """Cutoff of the density (Ry); four times ``ecutwfc`` without."""
+    kpoints_distance: float = Field(default=0.2, gt=0)
+    """Largest distance between two k-points (1/Å, with the factor 2π)."""
+    degauss: float | None = Field(default=None, gt=0)
+    """Width of cold smearing (Ry); occupations are fixed without."""
+    vacuum: float = Field(default=6.0, gt=0)
+    """Vacuum (Å) on both sides along directions that are not periodic: pw.x knows periodic cells only."""
+    parameters: dict[Namelist, dict[str, Any]] = {}
+    """Further keywords of pw.x by namelist: ``{ ELECTRONS = { mixing_beta = 0.3 } }``."""
+    command: str | None = None
+    """Command that runs pw.x; without, that of the environment variable TRAINCRAFT_PW_COMMAND, else ``pw.x``."""
+
+    @field_validator('pseudopotentials')
+    @classmethod
+    def _names(cls, files: dict[str, str]) -> dict[str, str]:
+        for element, name in files.items():
+            if Path(name).name != name:
+                raise ValueError(f'{element}: {name!r} is no file name; the folder is "pseudo_dir"')
+        return files
+
+    @model_validator(mode='after')
+    def _cutoffs(self) -> EspressoConfig:
+        if self.ecutrho is not None and self.ecutrho < 4 * self.ecutwfc:
+            raise ValueError(f'"ecutrho" ({self.ecutrho} Ry) must be at least four times "ecutwfc" ({self.ecutwfc} Ry)')
+        return self
+
+    @property
+    def elements(self) -> frozenset[str]:
+        """Elements that have a pseudopotential."""
+        return frozenset(self.pseudopotentials)
+
+
+@register('calculator', 'espresso', EspressoConfig)
+def make_espresso(config: EspressoConfig) -> Program:
+    """DFT by pw.x of Quantum ESPRESSO; the stress (eV/Å³) of cells that are periodic in all directions only.
+
+    Initial magnetic moments (Bohr magnetons) of the atoms make a calculation spin-polarised.
+
+    Raises
+    ------
+    ValueError
+        If there is no pw.x, or a pseudopotential is not there.
+
+    Examples
+    --------
+    .. code-block:: toml
+
+        [builder]
+        type = "crystal"
+        name = "Si"
+
+        [calculator]
+        type = "espresso"
+        pseudo_dir = "/usr/share/espresso/pseudo"
+        pseudopotentials = { Si = "Si.pz-vbc.UPF" }
+        ecutwfc = 30.0
+        kpoints_distance = 0.3
+    """
+    command = find_command(config.command, COMMAND_VARIABLE, 'pw.x', os.environ)
+    folder = Path(config.pseudo_dir).expanduser().resolve()
+    for element, name in config.pseudopotentials.items():
+        if not (folder / name).is_file():
+            raise ValueError(f'"pseudopotentials": the file {name!r} of {element} is not in "pseudo_dir" ({folder})')
+    profile = EspressoProfile(command=command, pseudo_dir=folder)
+
+    def make(place: Path, atoms: Atoms) -> Any:
+        return Espresso(
+            profile=profile,
+            directory=place,
+            pseudopotentials=config.pseudopotentials,
+            kpts=k_grid(atoms, config.kpoints_distance) if atoms.pbc.any() else None,
+            input_data=_namelists(config),
+        )
+
+    def properties(atoms: Atoms) -> list[str]:
+        return ['energy', 'forces', *(['stress'] if atoms.pbc.all() else [])]
+
+    return Program('espresso', make, properties, config.vacuum)
+
+
+def _namelists(config: EspressoConfig) -> dict[str, dict[str, Any]]:
+    content: dict[str, dict[str, Any]] = {
+        'CONTROL': {'calculation': 'scf', 'tprnfor': True, 'tstress': True, 'outdir': 'out', 'disk_io': 'nowf'},
+        'SYSTEM': {'ecutwfc': config.ecutwfc, 'ecutrho': config.ecutrho or 4 * config.ecutwfc},
+        'ELECTRONS': {},
+    }
+    if config.degauss is not None:
+        content['SYSTEM'] |= {'occupations': 'smearing', 'smearing': 'cold', 'degauss': config.degauss}
+    for namelist, keywords in config.parameters.items():
+        content[namelist] |= keywords
+    return content
