@@ -7,8 +7,8 @@ import pytest
 from ase.build import bulk
 
 from aiida_traincraft.science.config.campaign import CampaignConfig, parse_campaign
+from aiida_traincraft.science.geometry.campaign import check_sampling
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
-from aiida_traincraft.workchains.builder import check_sampling
 
 MD = {'type': 'md', 'temperature': 300.0}
 RATTLE = {'type': 'rattle'}

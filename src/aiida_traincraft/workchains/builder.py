@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,10 @@ from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.science.calculators import NEEDED, check_cell_sizes, check_structures
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
-from aiida_traincraft.science.config.systems import SystemConfig
-from aiida_traincraft.science.geometry import build_geometries
-from aiida_traincraft.science.sampling import needs_calculator
+from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
 from aiida_traincraft.science.seeds import derive_seed
-from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.mace import DIPOLE_LABELS
-from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.frozen_sources import freeze_sources
 from aiida_traincraft.workchains.interpreters import check_interpreters
 from aiida_traincraft.workchains.label import labeller_of
@@ -43,7 +38,6 @@ def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuild
     codes, issues = _codes(config, needed_roles(config))
     issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
-    issues += check_sampling(config)
     issues += found + _check_trainers(config, elements, folder)
     labeller = labeller_of(config.labelling.type)
     if elements:
@@ -164,61 +158,7 @@ def _check_trainers(config: CampaignConfig, elements: set[str], folder: Path) ->
 
 def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], list[ConfigIssue]]:
     """Build every geometry once and ask whether it can be labelled; return the elements and what is wrong."""
-    issues: list[ConfigIssue] = []
-    workspace = Workspace(folder)
+    built = list(build_systems(config, folder))
     labeller = labeller_of(config.labelling.type)
-    places = _all_systems(config)
-    trained: set[str] = set()
-    tested: set[str] = set()
-    teacher = getattr(config.labelling, 'calculator', None)
-    wanted = (*NEEDED, *DIPOLE_LABELS.get(getattr(config.training, 'model', ''), ()))
-    together: list[Structure] = []
-    for path, system in places:
-        try:
-            structures = build_geometries(
-                system.geometry, workspace, derive_seed(config.run.seed, 'geometry', system.name)
-            )
-        except Exception as error:
-            # A plugin may raise anything; here it is a fault of the config, found before anything is stored.
-            issues.append(ConfigIssue(f'{path}.geometry', str(error) or type(error).__name__))
-            continue
-        elements = {element for structure in structures for element in structure.elements}
-        (tested if path.startswith('test_set') else trained).update(elements)
-        unfit = {labeller.check_geometry(config.labelling, structure) for structure in structures}
-        issues += [ConfigIssue(f'{path}.geometry', reason) for reason in unfit if reason is not None]
-        together += structures
-        if teacher is not None:
-            try:
-                check_structures(teacher, structures, wanted)
-            except ValueError as error:
-                issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {path})'))
-    if teacher is not None:
-        try:
-            check_cell_sizes(teacher, together)
-        except ValueError as error:
-            issues.append(ConfigIssue('labelling.calculator', str(error)))
-    if not issues and tested - trained:
-        names = ', '.join(sorted(tested - trained))
-        issues.append(ConfigIssue('test_set', f'elements that no system trains: {names}'))
-    return trained | tested, issues
-
-
-def check_sampling(config: CampaignConfig) -> list[ConfigIssue]:
-    """Check that the first structures can be drawn: before there is a potential, forces are the teacher's."""
-    if getattr(config.labelling, 'calculator', None) is not None:
-        return []
-    return [
-        ConfigIssue(
-            f'{path}.sampling',
-            f'"{system.sampling.type}" needs forces before there is a potential, and labelling by '
-            f'"{config.labelling.type}" gives none cheaply: use "rattle" (for the test set too)',
-        )
-        for path, system in _all_systems(config)
-        if needs_calculator(system.sampling)
-    ]
-
-
-def _all_systems(config: CampaignConfig) -> list[tuple[str, SystemConfig]]:
-    """Systems to train on and to test on, each with its place in the config."""
-    places = [(f'systems[{i}]', system) for i, system in enumerate(config.systems)]
-    return places + [(f'test_set.systems[{i}]', system) for i, system in enumerate(config.test_set.systems)]
+    issues = check_systems(config, built, partial(labeller.check_geometry, config.labelling))
+    return {element for system in built for element in system.elements}, issues

@@ -41,7 +41,8 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
         own = {
             plugin.name for plugin in registry.plugins() if plugin.function.__module__.startswith(registry.__package__)
         }
-        if section['calculator']['type'] not in own:
+        # A calculator of a dotted path may come from a plugin file too.
+        if section['calculator']['type'] not in own - {'custom'}:
             files = dict(inputs['plugins']).values() if 'plugins' in inputs else ()
             content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
         return content

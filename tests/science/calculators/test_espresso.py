@@ -109,6 +109,7 @@ def test_what_is_not_there():
         ({'ecutwfc': -1.0}, 'greater than 0'),
         ({'pseudopotentials': {'Si': '../Si.UPF'}}, 'is no file name'),
         ({'parameters': {'IONS': {}}}, 'CONTROL'),
+        ({'parameters': {'CONTROL': {'calculation': 'relax'}}}, '"parameters" cannot set calculation'),
     ],
 )
 def test_config_limits(keys, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import CalculationFailed
+from pydantic import ValidationError
 
 from aiida_traincraft.science.calculators import check_structures, make_calculator
 from aiida_traincraft.science.calculators.fhi_aims import FhiAimsConfig
@@ -66,3 +67,8 @@ def test_what_is_not_there(keys):
     slab.atoms.calc = make_calculator(FhiAimsConfig(**keys))
     with pytest.raises(ValueError, match='FHI-aims cannot do pbc'):
         slab.atoms.get_potential_energy()
+
+
+def test_keywords_that_have_a_key():
+    with pytest.raises(ValidationError, match='"parameters" cannot set xc'):
+        FhiAimsConfig(parameters={'xc': 'pbe'})

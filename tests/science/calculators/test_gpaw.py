@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from pydantic import ValidationError
 
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.calculators.gpaw import GpawConfig
@@ -60,3 +61,8 @@ def test_a_molecule_with_a_stand_in_for_gpaw(gpaw_that_is_emt):
     assert gpaw_that_is_emt[0]['kpts'] == (1, 1, 1)
     assert gpaw_that_is_emt[0]['maxiter'] == 50
     assert not atoms.pbc.any()
+
+
+def test_arguments_that_have_a_key():
+    with pytest.raises(ValidationError, match='"parameters" cannot set kpts, mode'):
+        GpawConfig(parameters={'mode': 'fd', 'kpts': [1, 1, 1]})

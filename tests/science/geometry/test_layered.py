@@ -104,7 +104,7 @@ def test_impossible_twist_offers_the_nearest():
 @pytest.mark.parametrize(
     ('keys', 'message'),
     [
-        ({'name': 'MoS2', 'thickness': 3.17}, '"a" is needed for MoS2'),
+        ({'name': 'MoS2', 'thickness': 3.17}, '"a" is needed for .MoS2.'),
         ({'name': 'MoS2', 'a': 3.16, 'thickness': 3.17, 'layers': 2}, '"interlayer" is needed'),
         ({'name': 'graphene', 'phase': '1T'}, 'no meaning for graphene'),
         ({'name': 'graphene', 'twist': 21.787}, '"twist" needs "layers" = 2'),

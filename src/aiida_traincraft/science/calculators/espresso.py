@@ -10,12 +10,16 @@ from ase import Atoms
 from ase.calculators.espresso import Espresso, EspressoProfile
 from pydantic import Field, field_validator, model_validator
 
-from aiida_traincraft.science.calculators.program import Program, find_command, k_grid
+from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
 
 COMMAND_VARIABLE = 'TRAINCRAFT_PW_COMMAND'
 Namelist = Literal['CONTROL', 'SYSTEM', 'ELECTRONS']
+RESERVED = (
+    *('calculation', 'tprnfor', 'tstress', 'outdir', 'prefix', 'pseudo_dir', 'restart_mode', 'scf_must_converge'),
+    *('ecutwfc', 'ecutrho', 'ibrav', 'nat', 'ntyp'),
+)
 
 
 class EspressoConfig(PluginConfig):
@@ -49,6 +53,12 @@ class EspressoConfig(PluginConfig):
             if Path(name).name != name:
                 raise ValueError(f'{element}: {name!r} is no file name; the folder is "pseudo_dir"')
         return files
+
+    @field_validator('parameters')
+    @classmethod
+    def _free(cls, parameters: dict[Namelist, dict[str, Any]]) -> dict[Namelist, dict[str, Any]]:
+        refuse_reserved([key for keywords in parameters.values() for key in keywords], RESERVED)
+        return parameters
 
     @model_validator(mode='after')
     def _cutoffs(self) -> EspressoConfig:

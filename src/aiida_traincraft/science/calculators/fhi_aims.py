@@ -8,13 +8,14 @@ from typing import Any, ClassVar, Literal
 
 from ase import Atoms
 from ase.calculators.aims import Aims, AimsProfile
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from aiida_traincraft.science.calculators.program import Program, find_command, k_grid
+from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
 
 COMMAND_VARIABLE = 'TRAINCRAFT_AIMS_COMMAND'
+RESERVED = ('xc', 'spin', 'relativistic', 'k_grid', 'kpts', 'species_dir', 'relax_geometry', 'output')
 
 
 class FhiAimsConfig(PluginConfig):
@@ -40,6 +41,12 @@ class FhiAimsConfig(PluginConfig):
     """Further keywords of ``control.in``: ``{ sc_accuracy_rho = 1e-5 }``."""
     command: str | None = None
     """Command that runs FHI-aims; without, that of the environment variable TRAINCRAFT_AIMS_COMMAND, or ``aims.x``."""
+
+    @field_validator('parameters')
+    @classmethod
+    def _free(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        refuse_reserved(parameters, RESERVED)
+        return parameters
 
 
 @register('calculator', 'fhi_aims', FhiAimsConfig)

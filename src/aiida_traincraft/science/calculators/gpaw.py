@@ -6,12 +6,14 @@ from typing import Any, ClassVar, Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from aiida_traincraft.science.calculators.program import boxed, k_grid
+from aiida_traincraft.science.calculators.program import boxed, k_grid, refuse_reserved
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.extras import require
 from aiida_traincraft.science.registry import register
+
+RESERVED = ('mode', 'xc', 'kpts', 'txt')
 
 
 class GpawConfig(PluginConfig):
@@ -32,6 +34,12 @@ class GpawConfig(PluginConfig):
     """Vacuum (Å) on both sides along directions that are not periodic: plane waves know periodic cells only."""
     parameters: dict[str, Any] = {}
     """Further arguments of ``gpaw.GPAW``: ``{ convergence = { energy = 1e-6 } }``."""
+
+    @field_validator('parameters')
+    @classmethod
+    def _free(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        refuse_reserved(parameters, RESERVED)
+        return parameters
 
 
 @register('calculator', 'gpaw', GpawConfig)
@@ -75,8 +83,7 @@ def make_gpaw(config: GpawConfig) -> Any:
                 xc=config.xc,
                 kpts=k_grid(self.atoms, config.kpoints_distance),
                 txt=None,
-                **smearing,
-                **config.parameters,
+                **(smearing | config.parameters),
             )
             self.results = {
                 'energy': copy.get_potential_energy(force_consistent=True),

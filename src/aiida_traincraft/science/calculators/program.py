@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -91,6 +91,21 @@ def find_command(given: str | None, variable: str, default: str, environment: di
     if shutil.which(program) is None:
         raise ValueError(f'there is no program {program!r}: set "command" or the environment variable {variable}')
     return command
+
+
+def refuse_reserved(given: Iterable[str], reserved: Collection[str]) -> None:
+    """Refuse keywords of a program that follow from other keys, or that would make a result no label.
+
+    Raises
+    ------
+    ValueError
+        Naming them.
+    """
+    found = sorted(set(map(str.lower, given)) & set(reserved))
+    if found:
+        raise ValueError(
+            f'"parameters" cannot set {", ".join(found)}: it follows from other keys, or is always the same'
+        )
 
 
 def boxed(atoms: Atoms, vacuum: float) -> Atoms:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiida_traincraft.science.calculators import check_elements
+from aiida_traincraft.science.calculators import NEEDED, check_cell_sizes, check_structures
 from aiida_traincraft.science.config.base import ConfigIssue
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.systems import SystemConfig
@@ -14,6 +14,7 @@ from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.sampling import needs_calculator
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.training.mace import DIPOLE_LABELS
 from aiida_traincraft.science.workspace import Workspace
 
 
@@ -31,6 +32,11 @@ class BuiltSystem:
     """Why it cannot be built."""
     at_launch: bool = False
     """Whether its source reads a profile, so that it is built when the campaign is launched."""
+
+    @property
+    def elements(self) -> set[str]:
+        """Chemical symbols of its starting geometries."""
+        return {element for structure in self.structures for element in structure.elements}
 
 
 def all_systems(config: CampaignConfig) -> list[tuple[str, SystemConfig]]:
@@ -71,8 +77,10 @@ def build_systems(config: CampaignConfig, folder: Path, names: Collection[str] =
             yield BuiltSystem(place, system, error=str(error) or type(error).__name__)
 
 
-def check_systems(config: CampaignConfig, built: list[BuiltSystem]) -> list[ConfigIssue]:
-    """Find what is wrong with the geometries of a campaign, as far as it can be known without a profile.
+def check_systems(
+    config: CampaignConfig, built: list[BuiltSystem], unfit: Callable[[Structure], str | None] | None = None
+) -> list[ConfigIssue]:
+    """Find what is wrong with the geometries of a campaign.
 
     Parameters
     ----------
@@ -80,37 +88,53 @@ def check_systems(config: CampaignConfig, built: list[BuiltSystem]) -> list[Conf
         The campaign.
     built
         Its systems, from :func:`build_systems`.
+    unfit
+        Says why the labeller cannot label a structure, None if it can; not asked without.
 
     Returns
     -------
     list of ConfigIssue
-        Geometries that cannot be built, elements that the teacher does not know or that no system trains, and
-        samplers that need forces where the labeller gives none cheaply.
+        Geometries that cannot be built, what the teacher cannot calculate, elements that no system trains, and samplers
+        that need forces where the labeller gives none cheaply.
     """
-    issues: list[ConfigIssue] = []
+    issues = check_sampling(config)
     teacher = getattr(config.labelling, 'calculator', None)
+    wanted = (*NEEDED, *DIPOLE_LABELS.get(getattr(config.training, 'model', ''), ()))
     trained: set[str] = set()
     tested: set[str] = set()
     for system in built:
         if system.error is not None:
             issues.append(ConfigIssue(f'{system.place}.geometry', system.error))
-        if teacher is None and needs_calculator(system.config.sampling):
-            sampler, labeller = system.config.sampling.type, config.labelling.type
-            issues.append(
-                ConfigIssue(
-                    f'{system.place}.sampling',
-                    f'"{sampler}" needs forces before there is a potential, and labelling by "{labeller}" gives none '
-                    'cheaply: use "rattle" (for the test set too)',
-                )
-            )
-        elements = {element for structure in system.structures for element in structure.elements}
-        (tested if system.place.startswith('test_set') else trained).update(elements)
+        (tested if system.place.startswith('test_set') else trained).update(system.elements)
+        if unfit is not None:
+            reasons = {reason for structure in system.structures if (reason := unfit(structure)) is not None}
+            issues += [ConfigIssue(f'{system.place}.geometry', reason) for reason in sorted(reasons)]
         if teacher is not None:
             try:
-                check_elements(teacher, elements)
+                check_structures(teacher, system.structures, wanted)
             except ValueError as error:
                 issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {system.place})'))
-    if tested - trained and not any(system.error or system.at_launch for system in built):
+    if teacher is not None:
+        try:
+            check_cell_sizes(teacher, [structure for system in built for structure in system.structures])
+        except ValueError as error:
+            issues.append(ConfigIssue('labelling.calculator', str(error)))
+    if not issues and tested - trained and not any(system.at_launch for system in built):
         names = ', '.join(sorted(tested - trained))
         issues.append(ConfigIssue('test_set', f'elements that no system trains: {names}'))
     return issues
+
+
+def check_sampling(config: CampaignConfig) -> list[ConfigIssue]:
+    """Check that the first structures can be drawn: before there is a potential, forces are the teacher's."""
+    if getattr(config.labelling, 'calculator', None) is not None:
+        return []
+    return [
+        ConfigIssue(
+            f'{place}.sampling',
+            f'"{system.sampling.type}" needs forces before there is a potential, and labelling by '
+            f'"{config.labelling.type}" gives none cheaply: use "rattle" (for the test set too)',
+        )
+        for place, system in all_systems(config)
+        if needs_calculator(system.sampling)
+    ]

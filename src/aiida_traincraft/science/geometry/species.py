@@ -99,7 +99,8 @@ def conformers(smiles: str, n: int, rng: np.random.Generator) -> list[Atoms]:
     """
     chem, force_fields = require('rdkit.Chem', 'a SMILES'), require('rdkit.Chem.AllChem', 'a SMILES')
     require('rdkit.RDLogger', 'a SMILES').DisableLog('rdApp.*')
-    parsed = chem.MolFromSmiles(smiles)
+    # RDKit reads no further than a null character.
+    parsed = chem.MolFromSmiles(smiles) if smiles.isprintable() else None
     if parsed is None:
         raise ValueError(f'"smiles": {smiles!r} is no SMILES that RDKit can read')
     if any(atom.GetAtomicNum() == 0 for atom in parsed.GetAtoms()):

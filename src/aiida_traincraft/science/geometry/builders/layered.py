@@ -29,7 +29,7 @@ class LayeredConfig(PluginConfig):
     """A stack of hexagonal layers; with vacuum, or periodic along the normal."""
 
     type: Literal['layered'] = 'layered'
-    name: str = Field(pattern=r'^(graphene|hBN|[A-Z][a-z]?[A-Z][a-z]?2)$')
+    name: str = Field(pattern=r'^[A-Za-z0-9]*$')
     """``graphene``, ``hBN``, or the formula of a dichalcogenide such as ``MoS2``."""
     phase: Literal['2H', '1T'] = '2H'
     """Coordination of the metal of a dichalcogenide: trigonal prism or octahedron."""
@@ -57,7 +57,7 @@ class LayeredConfig(PluginConfig):
         compound = self.name not in _REFERENCE
         for key in ('a', 'thickness', 'interlayer'):
             if compound and getattr(self, key) is None and (key != 'interlayer' or self.layers > 1 or self.periodic):
-                raise ValueError(f'"{key}" is needed for {self.name} (in Å)')
+                raise ValueError(f'"{key}" is needed for {self.name!r} (in Å)')
         if not compound and (self.thickness is not None or self.phase != '2H'):
             raise ValueError(f'"thickness" and "phase" have no meaning for {self.name}')
         if self.twist is not None and (self.layers != 2 or self.stacking != 'AA' or self.periodic):
