@@ -67,7 +67,7 @@ def make_mace(config: MaceCalculatorConfig) -> MaceCalculator:
 
         [calculator]
         type = "mace"
-        model = "/home/me/copper/potential.model"
+        model = "~/copper/potential.model"
         device = "cuda"
     """
     models = (config.model,) if isinstance(config.model, str) else config.model

@@ -58,8 +58,8 @@ def pace_calculator(config: PaceCalculatorConfig) -> PaceCalculator:
 
         [calculator]
         type = "pace"
-        potential = "/home/me/copper/potential.yaml"
-        active_set = "/home/me/copper/potential.asi"
+        potential = "potential.yaml"
+        active_set = "potential.asi"
         e0 = { Cu = -1.2 }
     """
     active_set = None if config.active_set is None else Path(config.active_set)
