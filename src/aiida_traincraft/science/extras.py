@@ -11,6 +11,8 @@ EXTRAS = {
     'hiphive': 'rattle',
     'sqsgenerator': 'alloys',
     'pyxtal': 'random',
+    'optimade': 'optimade',
+    'mp_api': 'materials_project',
     'tblite': 'xtb',
     'gpaw': 'gpaw',
 }

@@ -55,11 +55,28 @@ def test_conformers_differ_and_repeat_with_the_seed():
         assert structure.formula == 'C4H10O'
         assert set(infer_fragments(structure.atoms)) == {0}
         assert structure.provenance['smiles'] == 'CCCCO'
+        assert structure.provenance['charge'] == structure.provenance['radical_electrons'] == 0
 
 
 def test_two_molecules_of_one_smiles_are_two_fragments():
     (structure,) = build('source', type='smiles', smiles='O.CO')
     assert sorted(map(len, molecules(structure.atoms))) == [3, 6]
+
+
+def test_charges_and_radicals_are_told():
+    facts = [build('source', type='smiles', smiles=smiles)[0].provenance for smiles in ('[NH4+]', '[CH3]', '[O-][O]')]
+    assert [(fact['charge'], fact['radical_electrons']) for fact in facts] == [(1, 0), (0, 1), (-1, 1)]
+
+
+def test_long_chain_is_embedded():
+    (structure,) = build('source', type='smiles', smiles='C' * 40)
+    assert structure.formula == 'C40H82'
+    assert set(infer_fragments(structure.atoms)) == {0}
+
+
+def test_molecule_beyond_the_g2_set():
+    (structure,) = build('builder', type='molecule', name='C60')
+    assert len(structure) == 60
 
 
 @pytest.mark.parametrize('smiles', ['C1CC', 'not a molecule', '', '*', '[Xx]', 'C' * 2000])

@@ -34,9 +34,18 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path.startswith('/slow'):
             self.send_response(200)
             self.end_headers()
-            for _ in range(20):
+            for _ in range(60):
                 self.wfile.write(b'#')
                 time.sleep(0.1)
+        elif self.path.startswith('/silent'):
+            time.sleep(3)
+        elif self.path.startswith('/short'):
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(CONTENT) + 100))
+            self.end_headers()
+            self.wfile.write(CONTENT)
+        elif self.path.startswith('/no-http'):
+            self.wfile.write(b'SSH-2.0\r\n')
         elif self.path.startswith('/gone'):
             self.answer(404, b'')
         else:
@@ -54,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def handle(self):
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().handle()
 
 
@@ -98,6 +107,9 @@ def test_several_frames(fetch):
         ('/to-file', {}, 'file:///etc/passwd.* is not allowed'),
         ('/gone', {}, '"url": .* answers 404'),
         ('/slow', {'timeout': 0.5}, '"timeout": .* took longer than 0.5 s'),
+        ('/silent', {'timeout': 0.5}, '"timeout": .* took longer than 0.5 s'),
+        ('/short.extxyz', {}, '"url": .* ended 100 bytes early'),
+        ('/no-http', {}, '"url": .* cannot be reached'),
         ('/good.extxyz', {'max_bytes': 100}, '"max_bytes": .* more than 100 bytes'),
         ('/good.extxyz', {'sha256': '0' * 64}, '"sha256": .* has the checksum'),
         ('/garbage.extxyz', {}, '"url": .*cannot be read'),
@@ -106,8 +118,10 @@ def test_several_frames(fetch):
     ],
 )
 def test_refused(fetch, path, keys, told):
+    started = time.monotonic()
     with pytest.raises(ValueError, match=told):
         fetch(path, **keys)
+    assert time.monotonic() - started < 2
 
 
 def test_nobody_answers(tmp_path):
@@ -126,6 +140,10 @@ def test_nobody_answers(tmp_path):
         'http://[',
         'http://a\nb/',
         'HTTPX://a/b',
+        'http://a/é',
+        'http://a:99999/',
+        'http://a:0/',
+        'http://a:port/',
     ],
 )
 def test_addresses_that_are_not_allowed(address):

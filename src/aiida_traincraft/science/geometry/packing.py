@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -62,6 +64,10 @@ def pack(
         Without packmol.
     """
     require('packmol', what)
+    beside = str(Path(sys.executable).parent)
+    program = shutil.which('packmol', path=os.pathsep.join([beside, os.environ.get('PATH', '')]))
+    if program is None:
+        raise ValueError(f'{what}: the program packmol is neither in {beside} nor in PATH')
     check_size(sum(len(atoms) * count for atoms, count in species), 'the number of molecules')
     inner = (np.asarray(lower, float) + tolerance / 2, np.asarray(upper, float) - tolerance / 2)
     if (inner[1] <= inner[0]).any():
@@ -79,7 +85,7 @@ def pack(
             # Packmol goes back in its input, so that it must be a file, not a pipe.
             with deck.open() as handle:
                 done = subprocess.run(
-                    [Path(sys.executable).with_name('packmol')],
+                    [program],
                     stdin=handle,
                     cwd=folder,
                     capture_output=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.build import molecule
+from ase.build.molecule import extra
 from ase.collections import g2
 from ase.data import atomic_numbers
 from pydantic import Field, model_validator
@@ -17,13 +18,14 @@ from aiida_traincraft.science.geometry.defects import largest_remainder
 from aiida_traincraft.science.limits import check_size
 
 MOST_SMILES = 1000
+EMBED_SECONDS = 30
 
 
 class Species(StrictModel):
     """A molecule or atom."""
 
     name: str | None = Field(default=None, min_length=1)
-    """Molecule of ASE's G2 set such as ``H2O``, or an element."""
+    """Molecule that ASE knows (the G2 set, ``C60``, ``biphenyl``) such as ``H2O``, or an element."""
     smiles: str | None = Field(default=None, min_length=1, max_length=MOST_SMILES)
     """SMILES of the molecule, in place of a name; needs RDKit."""
 
@@ -60,7 +62,7 @@ def make_species(species: Species, rng: np.random.Generator) -> Atoms:
     if species.smiles is not None:
         return conformers(species.smiles, 1, rng)[0]
     assert species.name is not None
-    if species.name in g2.names:
+    if species.name in g2.names or species.name in extra:
         atoms = molecule(species.name)
     elif species.name in atomic_numbers and atomic_numbers[species.name] > 0:
         atoms = Atoms(species.name)
@@ -110,7 +112,13 @@ def conformers(smiles: str, n: int, rng: np.random.Generator) -> list[Atoms]:
     parameters = force_fields.ETKDGv3()
     parameters.randomSeed = int(rng.integers(2**31))
     parameters.maxIterations = 50
-    found = list(force_fields.EmbedMultipleConfs(full, n, parameters)) if full.GetNumAtoms() else []
+    parameters.timeout = EMBED_SECONDS
+    found: list[int] = []
+    # Random coordinates embed long chains and cages on which the usual start fails.
+    for parameters.useRandomCoords in (False, True):
+        if full.GetNumAtoms() and not found:
+            # One that timed out counts as −1.
+            found = [place for place in force_fields.EmbedMultipleConfs(full, n, parameters) if place >= 0]
     if not found:
         raise ValueError(f'"smiles": no geometry can be embedded for {smiles!r}')
     order = found

@@ -20,7 +20,7 @@ class MoleculeConfig(PluginConfig):
 
     type: Literal['molecule'] = 'molecule'
     name: str | None = Field(default=None, min_length=1)
-    """Molecule of ASE's G2 set such as ``H2O``, or an element."""
+    """Molecule that ASE knows (the G2 set, ``C60``, ``biphenyl``) such as ``H2O``, or an element."""
     smiles: str | None = Field(default=None, min_length=1, max_length=MOST_SMILES)
     """SMILES, in place of a name; needs RDKit."""
     vacuum: float | None = Field(default=None, gt=0, le=1000)

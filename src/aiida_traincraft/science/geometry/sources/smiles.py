@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.extras import require
 from aiida_traincraft.science.geometry.species import MOST_SMILES, conformers
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -30,6 +31,8 @@ class SmilesConfig(PluginConfig):
 def read_smiles(config: SmilesConfig, workspace: Workspace | None, rng: np.random.Generator) -> list[Structure]:
     """Conformers by ETKDG, relaxed by MMFF94 (RDKit); hydrogens are added.
 
+    The provenance names the total ``charge`` (e) and the number of ``radical_electrons``: a calculator knows neither.
+
     Raises
     ------
     ValueError
@@ -50,4 +53,8 @@ def read_smiles(config: SmilesConfig, workspace: Workspace | None, rng: np.rando
     for atoms in found:
         if config.vacuum is not None:
             atoms.center(vacuum=config.vacuum)
-    return [Structure(atoms, {}, {'smiles': config.smiles}) for atoms in found]
+    chem = require('rdkit.Chem', 'source "smiles"')
+    parsed = chem.MolFromSmiles(config.smiles)
+    radicals = sum(atom.GetNumRadicalElectrons() for atom in parsed.GetAtoms())
+    facts = {'smiles': config.smiles, 'charge': chem.GetFormalCharge(parsed), 'radical_electrons': radicals}
+    return [Structure(atoms, {}, dict(facts)) for atoms in found]

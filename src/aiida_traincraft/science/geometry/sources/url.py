@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import tempfile
 import time
 import urllib.error
@@ -59,11 +60,15 @@ def check_address(address: str) -> None:
     """
     try:
         parts = urlsplit(address)
-        host = parts.hostname
+        # The port is checked only when it is asked for.
+        host = parts.hostname if parts.port != 0 else None
     except ValueError as error:
         raise ValueError(f'{address!r} is no address: {error}') from None
-    if parts.scheme not in SCHEMES or not host or not address.isprintable() or ' ' in address:
-        raise ValueError(f'{address!r} is not allowed: an address begins with http:// or https:// and names a host')
+    if parts.scheme not in SCHEMES or not host or not address.isprintable() or ' ' in address or not address.isascii():
+        raise ValueError(
+            f'{address!r} is not allowed: an address begins with http:// or https://, names a host, '
+            'and has %-codes in place of blanks and letters with accents'
+        )
 
 
 class _OnlyWeb(urllib.request.HTTPRedirectHandler):
@@ -109,11 +114,11 @@ def read_url(config: UrlConfig, workspace: Workspace | None, rng: np.random.Gene
 
 def _fetch(config: UrlConfig, path: Path) -> str:
     digest, size, deadline = hashlib.sha256(), 0, time.monotonic() + config.timeout
-    # Without proxies of other schemes and without file:// and ftp://, which the default opener would follow.
     opener = urllib.request.build_opener(_OnlyWeb)
     try:
         with opener.open(config.url, timeout=config.timeout) as answer, path.open('wb') as handle:
-            while block := answer.read(BLOCK):
+            # Not read(), which waits for a whole block, however slowly it comes.
+            while block := answer.read1(BLOCK):
                 size += len(block)
                 if size > config.max_bytes:
                     raise ValueError(f'"max_bytes": {config.url} holds more than {config.max_bytes} bytes')
@@ -121,10 +126,14 @@ def _fetch(config: UrlConfig, path: Path) -> str:
                     raise TimeoutError
                 digest.update(block)
                 handle.write(block)
-    except TimeoutError:
-        raise ValueError(f'"timeout": {config.url} took longer than {config.timeout:g} s') from None
+            if answer.length:
+                raise ValueError(f'"url": {config.url} ended {answer.length} bytes early: try again')
     except urllib.error.HTTPError as error:
         raise ValueError(f'"url": {config.url} answers {error.code} {error.reason}') from None
-    except (urllib.error.URLError, OSError) as error:
-        raise ValueError(f'"url": {config.url} cannot be reached: {getattr(error, "reason", error)}') from None
+    except (OSError, http.client.HTTPException) as error:
+        # A time-out of the connection itself comes wrapped.
+        reason = getattr(error, 'reason', error)
+        if isinstance(reason, TimeoutError):
+            raise ValueError(f'"timeout": {config.url} took longer than {config.timeout:g} s') from None
+        raise ValueError(f'"url": {config.url} cannot be reached: {reason or type(reason).__name__}') from None
     return digest.hexdigest()
