@@ -27,7 +27,7 @@ def test_plugins_by_kind(traincraft):
         (line,) = [
             line
             for line in result.output.splitlines()
-            if line.strip(' │┃').split()[:1] == [plugin.kind] and f' {plugin.name} ' in line
+            if line.replace('│', ' ').split()[:2] == [plugin.kind, plugin.name]
         ]
         assert plugin.summary.split()[0] in line
 

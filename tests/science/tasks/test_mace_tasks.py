@@ -132,7 +132,7 @@ def test_committee_watches_itself(jobs):
     assert found['runs'][1]['max_uncertainty'] == sys.float_info.max
     *walk, alone, rattled = read_frames(jobs['exploration'] / 'frames.frames')
     for frame in walk:
-        assert frame.properties.keys() == {'uncertainty', 'energy_spread', 'descriptor'}
+        assert frame.properties.keys() == {'uncertainty', 'energy_spread', 'descriptor', 'energy', 'forces'}
         assert frame.properties['uncertainty'].shape == (4,)
         assert frame.properties['energy_spread'] > 0
     assert np.isinf(alone.properties['uncertainty']).all()
