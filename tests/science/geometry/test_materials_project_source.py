@@ -1,10 +1,12 @@
-"""Source materials_project; its service cannot be asked here, so that a stand-in of its client gives the crystals."""
+"""Source materials_project: its real client, asking a server of ours in the place of the real service."""
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import sys
-from types import ModuleType
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -14,31 +16,34 @@ from aiida_traincraft.science.config.base import ConfigError, parse_plugin
 from aiida_traincraft.science.extras import MissingLibraryError
 from aiida_traincraft.science.geometry.sources.materials_project import KEY, read_materials_project
 
-SECRET = 'a-key-that-nobody-may-see'
+SECRET = 'a-key-that-nobody-may-see-at-all'
 SILICON = Structure(Lattice.cubic(5.43), ['Si4+', 'Si4+'], [[0, 0, 0], [0.25, 0.25, 0.25]])
 SILICON.add_site_property('magmom', [0.1, 0.2])
 MIXED = Structure(Lattice.cubic(3.0), [{'Cu': 0.5, 'Au': 0.5}], [[0, 0, 0]])
 
 
-class MPResterStandIn:
-    """Not the client of the Materials Project: the two calls of it that the source makes, on a few crystals."""
+class Handler(BaseHTTPRequestHandler):
+    """A server that knows a few crystals and speaks as that of the Materials Project does to its client."""
 
-    db_version = '2024.1.1'
+    def do_GET(self):
+        parts = urlsplit(self.path)
+        name = parse_qs(parts.query).get('material_ids', [''])[0]
+        if self.headers.get('x-api-key') not in (SECRET, None) or name == 'mp-500':
+            self.send_error(401)
+            return
+        if parts.path.endswith('heartbeat'):
+            content = {'db_version': '2024.1.1', 'version': '0.84.0', 'access_controlled_batch_ids': []}
+        else:
+            known = {'mp-149': SILICON, 'mp-2': MIXED}
+            rows = [{'material_id': name, 'structure': known[name].as_dict()}] if name in known else []
+            content = {'data': rows, 'meta': {'total_doc': len(rows)}}
+        self.send_response(200)
+        self.send_header('Content-Type', 'application/json')
+        self.end_headers()
+        self.wfile.write(json.dumps(content).encode())
 
-    def __init__(self, key, mute_progress_bars):
-        if key != SECRET:
-            raise RuntimeError(f'the key {key} is not accepted')
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
+    def log_message(self, *arguments):
         pass
-
-    def get_structure_by_material_id(self, name):
-        if name == 'mp-500':
-            raise ConnectionError(f'no connection with {SECRET}')
-        return {'mp-149': SILICON, 'mp-2': MIXED}.get(name)
 
 
 def read(*ids):
@@ -47,15 +52,19 @@ def read(*ids):
 
 
 @pytest.fixture
-def mp_rester_stand_in(monkeypatch):
-    module = ModuleType('mp_api.client')
-    module.MPRester = MPResterStandIn
-    monkeypatch.setitem(sys.modules, 'mp_api', ModuleType('mp_api'))
-    monkeypatch.setitem(sys.modules, 'mp_api.client', module)
+def service(monkeypatch):
+    """The real client, asking a server here."""
+    settings = pytest.importorskip('mp_api.client.core.client').MAPI_CLIENT_SETTINGS
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(settings, 'ENDPOINT', f'http://127.0.0.1:{server.server_port}/')
     monkeypatch.setenv(KEY, SECRET)
+    yield
+    server.shutdown()
+    server.server_close()
 
 
-def test_crystal_of_the_stand_in(mp_rester_stand_in):
+def test_crystal(service):
     (structure,) = read('mp-149')
     atoms = structure.atoms
     assert structure.formula == 'Si2'
@@ -71,26 +80,27 @@ def test_crystal_of_the_stand_in(mp_rester_stand_in):
     [
         ('mp-7', '"ids": .* has no \'mp-7\''),
         ('mp-2', '"ids": \'mp-2\' has partly occupied sites'),
-        ('mp-500', r'"ids": .* gives no answer: no connection with \.\.\.'),
+        ('mp-500', r'"ids": .* gives no answer'),
     ],
 )
-def test_refused_by_the_stand_in(mp_rester_stand_in, name, told):
+def test_refused(service, name, told):
     with pytest.raises(ValueError, match=told):
         read('mp-149', name)
 
 
-def test_key_is_needed_and_never_shown(mp_rester_stand_in, monkeypatch):
-    monkeypatch.setenv(KEY, 'wrong-key')
+def test_key_is_needed_and_never_shown(service, monkeypatch):
+    monkeypatch.setenv(KEY, 'wrong-key-of-thirty-two-letters!')
     with pytest.raises(ValueError, match='gives no answer') as caught:
         read('mp-149')
-    assert 'wrong-key' not in str(caught.value)
+    assert 'wrong-key-of' not in str(caught.value)
     monkeypatch.delenv(KEY)
     with pytest.raises(ValueError, match='set MP_API_KEY'):
         read('mp-149')
 
 
-@pytest.mark.skipif(importlib.util.find_spec('mp_api') is not None, reason='mp-api is installed')
-def test_without_the_library():
+def test_without_the_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mp_api.client', None)
+    monkeypatch.setitem(sys.modules, 'mp_api', None)
     with pytest.raises(MissingLibraryError, match=r'pip install "aiida-traincraft\[materials_project\]"'):
         read('mp-149')
 

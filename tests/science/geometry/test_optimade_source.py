@@ -155,7 +155,7 @@ def test_no_more_than_asked_of_each_provider(address):
     [
         ('empty', {}, '"filter": .* fits no structure'),
         ('disorder', {}, '"filter": entry \'half\' .*partial occupancies'),
-        ('flat', {}, "entry 'flat' .*no cell vector of its own"),
+        ('flat', {}, "entry 'flat' .*without a cell vector of its own"),
         ('infinite', {}, "entry 'infinite' .*not finite"),
         ('half', {}, "entry 'half'"),
         ('text', {}, "entry 'no entry'"),

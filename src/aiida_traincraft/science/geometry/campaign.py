@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aiida_traincraft.science.calculators import NEEDED, check_cell_sizes, check_structures
-from aiida_traincraft.science.config.base import ConfigIssue
+from aiida_traincraft.science.calculators import (
+    NEEDED,
+    check_cell_sizes,
+    check_elements,
+    check_properties,
+    check_structures,
+)
+from aiida_traincraft.science.config.base import ConfigIssue, PluginConfig
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.geometry import build_geometries
-from aiida_traincraft.science.sampling import needs_calculator
+from aiida_traincraft.science.sampling import needs_calculator, stress_key
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.mace import DIPOLE_LABELS
@@ -30,13 +37,15 @@ class BuiltSystem:
     """Its starting geometries."""
     error: str | None = None
     """Why it cannot be built."""
+    added: frozenset[str] = frozenset()
+    """Elements that its sampler adds."""
     at_launch: bool = False
     """Whether its source reads a profile, so that it is built when the campaign is launched."""
 
     @property
     def elements(self) -> set[str]:
-        """Chemical symbols of its starting geometries."""
-        return {element for structure in self.structures for element in structure.elements}
+        """Chemical symbols of its starting geometries, and of what its sampler adds."""
+        return {element for structure in self.structures for element in structure.elements} | self.added
 
 
 def all_systems(config: CampaignConfig) -> list[tuple[str, SystemConfig]]:
@@ -71,7 +80,8 @@ def build_systems(config: CampaignConfig, folder: Path, names: Collection[str] =
             continue
         try:
             seed = derive_seed(config.run.seed, 'geometry', system.name)
-            yield BuiltSystem(place, system, build_geometries(system.geometry, workspace, seed))
+            structures = build_geometries(system.geometry, workspace, seed)
+            yield BuiltSystem(place, system, structures, added=getattr(system.sampling, 'adds', frozenset()))
         except Exception as error:
             # A plugin may raise anything; here it is a fault of the config.
             yield BuiltSystem(place, system, error=str(error) or type(error).__name__)
@@ -95,7 +105,7 @@ def check_systems(
     -------
     list of ConfigIssue
         Geometries that cannot be built, what the teacher cannot calculate, elements that no system trains, and samplers
-        that need forces where the labeller gives none cheaply.
+        that need forces where the labeller gives none cheaply, or a stress that the teacher lacks.
     """
     issues = check_sampling(config)
     teacher = getattr(config.labelling, 'calculator', None)
@@ -112,6 +122,7 @@ def check_systems(
         if teacher is not None:
             try:
                 check_structures(teacher, system.structures, wanted)
+                check_elements(teacher, system.added)
             except ValueError as error:
                 issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {system.place})'))
     if teacher is not None:
@@ -126,9 +137,10 @@ def check_systems(
 
 
 def check_sampling(config: CampaignConfig) -> list[ConfigIssue]:
-    """Check that the first structures can be drawn: before there is a potential, forces are the teacher's."""
-    if getattr(config.labelling, 'calculator', None) is not None:
-        return []
+    """Check that the first structures can be drawn: without a potential yet, forces and stress are the teacher's."""
+    teacher = getattr(config.labelling, 'calculator', None)
+    if teacher is not None:
+        return _check_stress(config, teacher)
     return [
         ConfigIssue(
             f'{place}.sampling',
@@ -138,3 +150,17 @@ def check_sampling(config: CampaignConfig) -> list[ConfigIssue]:
         for place, system in all_systems(config)
         if needs_calculator(system.sampling)
     ]
+
+
+def _check_stress(config: CampaignConfig, teacher: PluginConfig) -> list[ConfigIssue]:
+    issues = []
+    for place, system in all_systems(config):
+        key = stress_key(system.sampling)
+        if key is None:
+            continue
+        try:
+            check_properties(teacher, ('stress',), periodic=True)
+        except ValueError as error:
+            value = json.dumps(system.sampling.model_dump(mode='json')[key])
+            issues.append(ConfigIssue(f'{place}.sampling.{key}', f'"{key}" = {value} needs the stress: {error}'))
+    return issues

@@ -5,38 +5,17 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.build import molecule
-from ase.data import atomic_numbers
 from ase.geometry import get_distances
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.geometry.species import Species, make_species
 
 
-class Guest(StrictModel):
-    """An atom or a molecule."""
-
-    name: str
-    """Element, or a molecule of ASE's collection such as ``CO`` or ``H2O``."""
-
-
-def make_guest(guest: Guest) -> Atoms:
-    """Atoms of a guest about the origin, in ASE's orientation, without cell.
-
-    Raises
-    ------
-    ValueError
-        If the name is neither an element nor a molecule that ASE knows.
-    """
-    if atomic_numbers.get(guest.name, 0) >= 1:
-        return Atoms(guest.name)
-    try:
-        found = molecule(guest.name)
-    except (KeyError, ValueError, NotImplementedError) as error:
-        raise ValueError(
-            f'"name" {guest.name!r} is neither an element nor a molecule of ASE (ase.build.molecule), such as H2O'
-        ) from error
-    return Atoms(found.numbers, found.positions - found.positions.mean(axis=0))
+def make_guest(species: Species, rng: np.random.Generator) -> Atoms:
+    """Atoms of a species about the origin, without cell; see :func:`make_species`."""
+    guest = make_species(species, rng)
+    guest.positions -= guest.positions.mean(axis=0)
+    return guest
 
 
 def turned(atoms: Atoms, rng: np.random.Generator, axis: str | None = None) -> Atoms:

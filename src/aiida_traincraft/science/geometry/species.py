@@ -29,6 +29,11 @@ class Species(StrictModel):
     smiles: str | None = Field(default=None, min_length=1, max_length=MOST_SMILES)
     """SMILES of the molecule, in place of a name; needs RDKit."""
 
+    @property
+    def label(self) -> str:
+        """Name or SMILES."""
+        return self.name or self.smiles or ''
+
     @model_validator(mode='after')
     def _one(self) -> Species:
         if (self.name is None) == (self.smiles is None):
@@ -73,6 +78,14 @@ def make_species(species: Species, rng: np.random.Generator) -> Atoms:
     atoms.info.clear()
     set_fragments(atoms, 0)
     return atoms
+
+
+def make_components(
+    components: list[Component], n_molecules: int | None, rng: np.random.Generator
+) -> list[tuple[Atoms, int]]:
+    """Atoms of each component and how many of it, without those of which there is none; see :func:`counts`."""
+    numbers = counts(components, n_molecules)
+    return [(make_species(item, rng), number) for item, number in zip(components, numbers, strict=True) if number]
 
 
 def conformers(smiles: str, n: int, rng: np.random.Generator) -> list[Atoms]:

@@ -12,7 +12,8 @@ from pydantic import Field
 from aiida_traincraft.science import fragments
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.geometry.builders.nanotube import NanotubeConfig, roll_tube
-from aiida_traincraft.science.geometry.guests import Guest, make_guest, turned
+from aiida_traincraft.science.geometry.guests import make_guest, turned
+from aiida_traincraft.science.geometry.species import Species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -25,7 +26,7 @@ class FilledNanotubeConfig(PluginConfig):
     type: Literal['filled_nanotube'] = 'filled_nanotube'
     tube: NanotubeConfig
     """The tube: keys of the builder ``nanotube``."""
-    filling: Guest
+    filling: Species
     """What is inside."""
     count: int = Field(ge=1, le=1000)
     """Number of guests."""
@@ -54,7 +55,7 @@ def build_filled_nanotube(config: FilledNanotubeConfig, rng: np.random.Generator
         filling = { name = "H2O" }
         count = 3
     """
-    tube, guest = roll_tube(config.tube), make_guest(config.filling)
+    tube, guest = roll_tube(config.tube), make_guest(config.filling, rng)
     middle = tube.positions[:, :2].mean(axis=0)
     radius = float(np.linalg.norm(tube.positions[0, :2] - middle))
     low, high = tube.positions[:, 2].min(), tube.positions[:, 2].max()
@@ -74,7 +75,7 @@ def build_filled_nanotube(config: FilledNanotubeConfig, rng: np.random.Generator
                 break
         else:
             raise ValueError(
-                f'"count" is {config.count}, but only {number} {config.filling.name} were found room for: lower it or '
+                f'"count" is {config.count}, but only {number} {config.filling.label} were found room for: lower it or '
                 '"min_distance", or make the tube wider or longer'
             )
     return Structure(filled)

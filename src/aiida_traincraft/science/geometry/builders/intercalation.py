@@ -14,7 +14,8 @@ from pydantic import Field, model_validator
 from aiida_traincraft.science import fragments
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.geometry.builders.layered import LayeredConfig, layer_distance, stack_layers
-from aiida_traincraft.science.geometry.guests import Guest, make_guest, turned
+from aiida_traincraft.science.geometry.guests import make_guest, turned
+from aiida_traincraft.science.geometry.species import Species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -27,7 +28,7 @@ class IntercalationConfig(PluginConfig):
     type: Literal['intercalation'] = 'intercalation'
     host: LayeredConfig
     """The crystal: keys of the builder ``layered``, with ``periodic = true``."""
-    guest: Guest
+    guest: Species
     """What is intercalated."""
     stage: int = Field(default=1, ge=1, le=100)
     """One gallery of so many is filled; ``layers`` of the host must be a multiple of it."""
@@ -76,7 +77,7 @@ def build_intercalation(config: IntercalationConfig, rng: np.random.Generator) -
         gallery_expansion = 0.35
     """
     host, layers = config.host, config.host.layers
-    spacing, guest = layer_distance(host), make_guest(config.guest)
+    spacing, guest = layer_distance(host), make_guest(config.guest, rng)
     filled = [(gallery + 1) % config.stage == 0 for gallery in range(layers)]
     spacings = [spacing + config.gallery_expansion * full for full in filled]
     if min(spacings) <= 0:

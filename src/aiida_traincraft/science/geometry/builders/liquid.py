@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.geometry.packing import pack
-from aiida_traincraft.science.geometry.species import Component, counts, make_species
+from aiida_traincraft.science.geometry.species import Component, counts, make_components
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -64,10 +64,7 @@ def build_liquid(config: LiquidConfig, rng: np.random.Generator) -> Structure:
         n_molecules = 20
         species = [{ name = "H2O", ratio = 3.0 }, { name = "CH3OH", ratio = 1.0 }]
     """
-    numbers = counts(config.species, config.n_molecules)
-    species = [
-        (make_species(item, rng), number) for item, number in zip(config.species, numbers, strict=True) if number
-    ]
+    species = make_components(config.species, config.n_molecules, rng)
     box = np.array(config.box or [])
     if config.density is not None:
         mass = sum(atoms.get_masses().sum() * number for atoms, number in species)

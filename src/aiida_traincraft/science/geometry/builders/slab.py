@@ -137,7 +137,7 @@ def _facet(config: SlabConfig) -> Atoms:
     except (ValueError, KeyError, TypeError) as error:
         known = atomic_numbers.get(config.name, 0) > 0
         reason = f'{error}; give "a" (Å)' if known else 'not an element: a compound needs "miller"'
-        raise ValueError(f'no {config.facet} slab of {config.name!r} can be built: {reason}') from error
+        raise ValueError(f'"name": no {config.facet} slab of {config.name!r} can be built: {reason}') from error
 
 
 def _cuts(config: SlabConfig) -> list[Atoms]:

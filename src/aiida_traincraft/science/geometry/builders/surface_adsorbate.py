@@ -13,7 +13,8 @@ from aiida_traincraft.science import fragments
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.conversion import to_pymatgen
 from aiida_traincraft.science.geometry.builders.slab import SlabConfig, build_slabs
-from aiida_traincraft.science.geometry.guests import Guest, image_distance, make_guest, nearest_distance, turned
+from aiida_traincraft.science.geometry.guests import image_distance, make_guest, nearest_distance, turned
+from aiida_traincraft.science.geometry.species import Species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -28,7 +29,7 @@ class SurfaceAdsorbateConfig(PluginConfig):
     type: Literal['surface_adsorbate'] = 'surface_adsorbate'
     slab: SlabConfig
     """The surface: keys of the builder ``slab``; its vacuum must hold the adsorbates too."""
-    adsorbate: Guest
+    adsorbate: Species
     """What is adsorbed."""
     sites: Annotated[tuple[Site, ...], Field(min_length=1)] = ('ontop', 'bridge', 'hollow')
     """Kinds of sites that may be occupied."""
@@ -39,7 +40,8 @@ class SurfaceAdsorbateConfig(PluginConfig):
     height: float = Field(default=2.0, gt=0, le=20)
     """Height of the lowest atom of an adsorbate above the site (Å)."""
     orientations: int | None = Field(default=None, ge=1, le=1000)
-    """Number of structures, each with sites and orientations drawn anew; one with ASE's orientation without it."""
+    """Number of structures, each with sites and orientations drawn anew; without it one, with the molecule as it was
+    made: upright, for those of ASE."""
     min_distance: float = Field(default=2.0, gt=0)
     """Least distance between atoms of two adsorbates, or of one and its periodic image (Å)."""
 
@@ -76,7 +78,7 @@ def build_surface_adsorbate(config: SurfaceAdsorbateConfig, rng: np.random.Gener
         coverage = 0.25
         height = 1.85
     """
-    guest = make_guest(config.adsorbate)
+    guest = make_guest(config.adsorbate, rng)
     structures = []
     for slab in build_slabs(config.slab):
         places, n_surface = find_sites(slab, config.sites, config.height)

@@ -11,7 +11,7 @@ from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.fragments import FRAMEWORK, append, set_fragments
 from aiida_traincraft.science.geometry.builders.slab import SlabConfig, build_slab
 from aiida_traincraft.science.geometry.packing import pack
-from aiida_traincraft.science.geometry.species import Component, counts, make_species
+from aiida_traincraft.science.geometry.species import Component, counts, make_components
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -73,10 +73,7 @@ def build_surface_packing(config: SurfacePackingConfig, rng: np.random.Generator
     atoms.positions[:, 2] -= atoms.positions[:, 2].min()
     top = float(atoms.positions[:, 2].max())
     bottom = top + config.gap - config.tolerance / 2
-    numbers = counts(config.species, config.n_molecules)
-    species = [
-        (make_species(item, rng), number) for item, number in zip(config.species, numbers, strict=True) if number
-    ]
+    species = make_components(config.species, config.n_molecules, rng)
     upper = [edges[0], edges[1], bottom + config.thickness + config.tolerance / 2]
     seed = int(rng.integers(1, 2**31))
     packed = pack(species, [0, 0, bottom], upper, config.tolerance, seed, config.seconds, 'builder "surface_packing"')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.io.formats import UnknownFileTypeError, filetype
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
@@ -17,6 +19,8 @@ from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace, input_path
 
+HEAD = 4096
+"""Characters in which a file says how many atoms it has."""
 SliceText = Annotated[str, Field(pattern=r'^-?\d{0,9}:-?\d{0,9}(:(-?[1-9]\d{0,8})?)?$')]
 
 
@@ -66,7 +70,7 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
     structures: list[Structure] = []
     for name in names:
         path = input_path(workspace, name, key)
-        for atoms in _read(path, config):
+        for atoms in _read(path, config, key):
             _check(atoms, path.name)
             if config.fragments == 'infer':
                 set_fragments(atoms, infer_fragments(atoms))
@@ -74,7 +78,8 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
     return structures
 
 
-def _read(path: Path, config: FileSourceConfig) -> list[Atoms]:
+def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
+    _check_claims(path, config.format, key)
     try:
         # All of them: asked for one, ASE gives the first frame of an extxyz for any index too negative.
         frames = ase.io.read(path, index=':', format=config.format)
@@ -97,8 +102,62 @@ def _read(path: Path, config: FileSourceConfig) -> list[Atoms]:
     return found
 
 
+def _check_claims(path: Path, format: str | None, key: str) -> None:
+    """Hold the number of atoms that a file claims against what can be: ASE makes room for it, or counts so far, first.
+
+    The other formats are read line by line.
+    """
+    try:
+        kind = format or filetype(str(path))
+    # A file of no known format, or that cannot be read: reading it says so.
+    except (UnknownFileTypeError, ValueError, OSError):
+        return
+    if kind in ('xyz', 'extxyz'):
+        _check_frames(path, key)
+        return
+    with path.open(errors='replace') as handle:
+        head = handle.read(HEAD).splitlines()
+    pattern, lines = {
+        'cube': (r'\s*(\d+)', head[2:3]),
+        'cfg': (r'Number of particles\s*=\s*(\d+)', head),
+        'vasp': (r'((?:\s*\d+)+)\s*$', head[5:7]),
+    }.get(kind, ('', []))
+    for line in lines:
+        if (found := re.match(pattern, line)) is not None:
+            check_size(sum(map(int, found.group(1).split())), f'"{key}": {path.name}')
+
+
+def _check_frames(path: Path, key: str) -> None:
+    with path.open('rb') as handle:
+        frame = 0
+        while line := handle.readline():
+            try:
+                claimed = int(line)
+            except ValueError:
+                # Blank lines at the end, vectors of a cell, or nothing that ASE reads either.
+                continue
+            check_size(claimed, f'"{key}": frame {frame} of {path.name}')
+            if not all(handle.readline() for _ in range(claimed + 1)):
+                raise ValueError(f'"{key}": {path.name} ends within frame {frame}, of which it says {claimed} atoms')
+            frame += 1
+
+
 def _slice(text: str) -> slice:
     return slice(*(int(part) if part else None for part in text.split(':')))
+
+
+def check_numbers(atoms: Atoms, what: str) -> None:
+    """Refuse numbers that are not finite, and periodic directions without a cell vector.
+
+    Raises
+    ------
+    ValueError
+        That begins with ``what``.
+    """
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise ValueError(f'{what} has positions or cell vectors that are not finite')
+    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc]) < atoms.pbc.sum():
+        raise ValueError(f'{what} has a periodic direction without a cell vector of its own')
 
 
 def _check(atoms: Atoms, name: str) -> None:
@@ -106,10 +165,7 @@ def _check(atoms: Atoms, name: str) -> None:
     check_size(len(atoms), f'the file {name}')
     if not len(atoms):
         raise ValueError(f'a frame of {name} has no atoms')
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise ValueError(f'{name} has positions or cell vectors that are not finite')
-    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc]) < atoms.pbc.sum():
-        raise ValueError(f'{name} has a periodic direction without a cell vector of its own')
+    check_numbers(atoms, name)
     if FRAGMENT in atoms.arrays:
         given = atoms.arrays.pop(FRAGMENT)
         if given.ndim != 1 or given.dtype.kind not in 'iuf' or not (given == np.rint(given)).all():

@@ -46,4 +46,6 @@ def read_frames_file(
         structures = read_frames(path)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f'"path": {path.name} is no file of frames: {error}') from error
+    if not structures:
+        raise ValueError(f'"path": {path.name} holds no frame')
     return [structure.bare() for structure in structures]

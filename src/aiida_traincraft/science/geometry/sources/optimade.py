@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.extras import MissingLibraryError, require
+from aiida_traincraft.science.geometry.sources.file import check_numbers
 from aiida_traincraft.science.geometry.sources.url import check_address
 from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
@@ -124,10 +125,7 @@ def _atoms(entry: Any, address: str) -> Atoms:
         made = adapters.Structure(entry).as_ase
         # Without the masses and all else that a provider adds to the geometry.
         atoms = Atoms(made.numbers, made.positions, cell=made.cell, pbc=made.pbc)
-        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-            raise ValueError('its positions or cell vectors are not finite')
-        if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc]) < atoms.pbc.sum():
-            raise ValueError('a periodic direction has no cell vector of its own')
+        check_numbers(atoms, 'it')
     # The models of the client and its conversion refuse in many ways.
     except Exception as error:
         name = entry.get('id') if isinstance(entry, dict) else entry

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.geometry.sources.file import FileSourceConfig, read_file
+from aiida_traincraft.science.geometry.sources.file import FileSourceConfig, SliceText, read_file
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
@@ -34,7 +34,7 @@ class UrlConfig(PluginConfig):
     """Address, with http or https."""
     sha256: str | None = Field(default=None, pattern=r'^[0-9a-f]{64}$')
     """Checksum that the file must have (64 hexadecimal digits)."""
-    index: int | str = -1
+    index: int | SliceText = -1
     """Frame of a file with several, or a slice such as ``"::10"``."""
     format: str | None = None
     """ASE's name of the format; by default the file's name and content decide."""

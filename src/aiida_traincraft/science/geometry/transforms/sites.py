@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
-from ase.data import atomic_numbers
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
@@ -50,8 +49,6 @@ class SitesConfig(PluginConfig):
         ValueError
             If there are fewer, no such, or other atoms than asked for.
         """
-        if element is not None:
-            check_element(element, key)
         eligible = np.flatnonzero(atoms.symbols == element) if element is not None else np.arange(len(atoms))
         what = f'{element} atoms' if element is not None else 'atoms'
         if self.sites is not None:
@@ -66,15 +63,3 @@ class SitesConfig(PluginConfig):
         if number > len(eligible):
             raise ValueError(f'"count" is {number}, but there are {len(eligible)} {what}')
         return np.sort(rng.choice(eligible, size=number, replace=False))
-
-
-def check_element(symbol: Any, key: str) -> None:
-    """Refuse what is no chemical symbol.
-
-    Raises
-    ------
-    ValueError
-        Naming the key.
-    """
-    if atomic_numbers.get(symbol, 0) < 1:
-        raise ValueError(f'"{key}" is {symbol!r}, which is no chemical element')

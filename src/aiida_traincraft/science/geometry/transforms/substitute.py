@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
-from aiida_traincraft.science.geometry.transforms.sites import SitesConfig, check_element
+from aiida_traincraft.science.geometry.defects import Element
+from aiida_traincraft.science.geometry.transforms.sites import SitesConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -16,9 +17,9 @@ class SubstituteConfig(SitesConfig):
     """Substitutions of an exact number."""
 
     type: Literal['substitute'] = 'substitute'
-    old: str | None = None
+    old: Element | None = None
     """Element that is replaced; with ``sites`` it may be left out."""
-    new: str
+    new: Element
     """Element that takes its place."""
 
 
@@ -49,7 +50,6 @@ def substitute(structure: Structure, config: SubstituteConfig, rng: np.random.Ge
         new = "Au"
         fraction = 0.25
     """
-    check_element(config.new, 'new')
     if config.old is None and config.sites is None:
         raise ValueError('"old" is needed with "count" and "fraction": the element that is replaced')
     if config.old == config.new:

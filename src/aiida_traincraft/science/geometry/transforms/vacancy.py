@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from aiida_traincraft.science.geometry.defects import Element
 from aiida_traincraft.science.geometry.transforms.sites import SitesConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -15,7 +16,7 @@ class VacancyConfig(SitesConfig):
     """Vacancies of an exact number."""
 
     type: Literal['vacancy'] = 'vacancy'
-    element: str | None = None
+    element: Element | None = None
     """Element that is taken out; any without it."""
 
 
