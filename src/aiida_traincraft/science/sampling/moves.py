@@ -30,6 +30,10 @@ class Torsion:
     atoms: Indices
     """Atoms that turn: the smaller side."""
 
+    def moved(self, places: Indices) -> Torsion:
+        """The same bond after atoms were added or removed; ``places`` is the new index of each old atom."""
+        return Torsion(int(places[self.fixed]), int(places[self.turned]), places[self.atoms])
+
 
 def movable_units(atoms: Atoms, framework: bool) -> list[Indices]:
     """What moves as a whole: each molecule, and each atom of the framework if that is free."""
