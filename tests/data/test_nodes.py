@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -148,6 +151,34 @@ def test_ledger_counts_and_reasons():
     assert node.rows == rows
     with pytest.raises(ValueError, match='either a label or a reason'):
         LedgerData([LedgerRow('a', 'f', 'ok')])
+
+
+def test_ledger_costs_are_summed_and_no_part_of_the_content(copper_frames):
+    first, second = (TrainingStructureData(frame).store() for frame in copper_frames[:2])
+    rows = [
+        LedgerRow(first.uuid, first.fingerprint, 'ok', label='x', core_seconds=1.5),
+        LedgerRow(second.uuid, second.fingerprint, 'recovered', label='y', tries=2, core_seconds=4.0),
+        LedgerRow(second.uuid, second.fingerprint, 'failed', reason='overlap', core_seconds=2.0),
+        LedgerRow(first.uuid, first.fingerprint, 'reused', label='x', tries=0),
+    ]
+    node = orm.load_node(LedgerData(rows).store().pk)
+    assert node.rows == rows
+    assert node.core_seconds == node.base.attributes.get('core_seconds') == 7.5
+    # What failed is no label, what was there already cost nothing.
+    assert node.label_costs() == [(copper_frames[0].formula, 1.5), (copper_frames[1].formula, 4.0)]
+    slower = LedgerData([replace(row, core_seconds=100.0) for row in rows]).store()
+    assert slower.digest == node.digest
+    assert slower.base.caching.compute_hash() == node.base.caching.compute_hash()
+
+
+def test_a_ledger_from_before_costs_were_measured():
+    node = LedgerData([LedgerRow('a', 'f', 'ok', label='x')])
+    row = {'structure': 'a', 'fingerprint': 'f', 'status': 'ok', 'label': 'x', 'reason': None, 'tries': 1}
+    node.base.repository.put_object_from_bytes(json.dumps([row]).encode(), 'manifest.json')
+    node.base.attributes.delete('core_seconds')
+    old = orm.load_node(node.store().pk)
+    assert old.rows == [LedgerRow('a', 'f', 'ok', label='x')]
+    assert (old.core_seconds, old.label_costs()) == (0.0, [])
 
 
 def test_manifest_keeps_order():

@@ -14,6 +14,7 @@ def test_every_snippet_runs(tiny_campaign, capsys):
     assert len(snippets) == PAGE.count('```python') > 8
     outputs = tiny_campaign.outputs
     names: dict[str, Any] = {
+        'CAMPAIGN': tiny_campaign.uuid,
         'POTENTIAL': outputs.potential.uuid,
         'DATASET': outputs.dataset.uuid,
         'TEST_SET': outputs.test_set.uuid,

@@ -96,6 +96,8 @@ def test_a_batch_hands_over_what_it_cannot_label(label_by_pw, pw_code, pair, sil
     ]
     (job,) = jobs(node)
     assert rows[1].process == job.uuid
+    # The run in the batch and the one by itself.
+    assert rows[1].core_seconds > job.outputs.output_parameters['wall_time_seconds'] > 0
     assert not job.base.caching.is_valid_cache
 
 

@@ -19,6 +19,7 @@ from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.provenance.dft import calculation_of, describe_calculation
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.workchains.pw_outcome import core_seconds
 from aiida_traincraft.workchains.pw_setup import common_parameters, find_pseudos, per_atom_thresholds, pw_base_inputs
 
 pytestmark = pytest.mark.slow
@@ -89,6 +90,18 @@ def test_the_route_is_not_seen_in_the_labels(alone, by_batch, frames):
     assert not [node for node in alone.called_descendants if node.process_type.endswith('pw_batch')]
 
 
+def test_every_label_has_its_cost(alone, by_batch):
+    for node in (alone, by_batch):
+        ledger = node.outputs.ledger
+        assert all(0 < row.core_seconds < 300 for row in ledger.rows)
+        assert ledger.core_seconds == pytest.approx(sum(row.core_seconds for row in ledger.rows))
+        assert [formula for formula, _ in ledger.label_costs()] == ['Si2', 'Si2', 'Si2', 'Si']
+    for row in alone.outputs.ledger.rows[:3]:
+        assert row.core_seconds == orm.load_node(row.process).outputs.output_parameters['wall_time_seconds']
+    report = orm.load_node(by_batch.outputs.ledger.rows[0].process).outputs.report
+    assert [row.core_seconds for row in by_batch.outputs.ledger.rows[:3]] == [r['seconds'] for r in report['rows']]
+
+
 def test_a_label_is_queried_by_its_mesh_and_level(alone):
     *cells, atom = labels(alone)
     for label in cells:
@@ -130,6 +143,8 @@ def test_nothing_is_calculated_twice(alone, by_batch, label_by_pw, pw_code, fram
         assert again.is_finished_ok, again.exit_message
         assert [(row.status, row.tries) for row in again.outputs.ledger.rows] == [('reused', 0)] * 4
         assert again.outputs.manifest.uuids == alone.outputs.manifest.uuids
+        assert {row.core_seconds for row in again.outputs.ledger.rows} == {None}
+        assert again.outputs.ledger.core_seconds == 0.0
     assert count_jobs() == before
 
 
@@ -183,6 +198,8 @@ def test_an_identical_calculation_comes_from_the_cache(run_base, silicon_frames)
     assert copied.is_finished_ok
     assert job.base.caching.is_created_from_cache
     assert job.base.caching.get_cache_source() == original.uuid
+    assert core_seconds([original]) == original.outputs.output_parameters['wall_time_seconds'] > 0
+    assert core_seconds([job]) == 0.0
 
 
 def test_a_failed_calculation_does_not_come_from_the_cache(label_by_pw, pw_code, silicon_frames, fresh_level):

@@ -40,7 +40,8 @@ def select_structures(
         ``lo``, ``hi``: thresholds of the uncertainty; ``isolated_atoms``: elements whose isolated atom is added;
         ``budget``.
     ledger
-        Structures that were sent to a labeller before: not chosen again, whether their label succeeded or not.
+        Structures that were sent to a labeller before: not chosen again, whether their label succeeded or not. What
+        their labels cost is told to a funnel that needs it (``needs_costs`` of a stage).
     descriptors
         Descriptors of the training set by the current potential.
     sealed
@@ -66,6 +67,7 @@ def select_structures(
     ]
     known = frozenset(row.fingerprint for row in ledger.rows) if ledger else frozenset()
     known |= {*(sealed.fingerprints if sealed else ()), *(atom.content_hash() for atom in isolated)}
+    needs_costs = any(getattr(type(stage), 'needs_costs', False) for stage in selection.stages)
     context = FunnelContext(
         known_hashes=known,
         training_descriptors=descriptors.get_array('descriptors') if descriptors else None,
@@ -73,6 +75,7 @@ def select_structures(
         hi=options.get('hi'),
         budget=selection.budget,
         seed=options['seed'],
+        costs=ledger.label_costs() if ledger and needs_costs else (),
     )
     result = apply_funnel(frames, selection, context)
     chosen = [structure.bare() for structure in result.selected]

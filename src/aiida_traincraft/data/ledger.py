@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aiida import orm
+
 from aiida_traincraft.data.manifest import JsonFileData
+from aiida_traincraft.data.reading import QUERY_CHUNK
 
 STATUSES = ('ok', 'recovered', 'reused', 'failed', 'skipped')
 
@@ -31,6 +35,9 @@ class LedgerRow:
     """How often a code ran for it; 0 if it never did."""
     process: str | None = None
     """UUID of the process that decided."""
+    core_seconds: float | None = None
+    """Wall seconds times cores of the codes that ran for it, failed tries included; None if none ran, its result came
+    from the cache, or nobody measured."""
 
 
 class LedgerData(JsonFileData):
@@ -56,7 +63,9 @@ class LedgerData(JsonFileData):
             'n_labelled': sum(row.label is not None for row in rows),
             **{f'n_{status}': counts[status] for status in STATUSES},
             'reasons': dict(reasons),
+            'core_seconds': math.fsum(row.core_seconds or 0.0 for row in rows),
         }
+        # Times are not in the digest: the same structures with the same fate are the same ledger.
         self._write_rows([asdict(row) for row in rows], [[r.fingerprint, r.status, r.reason] for r in rows], attributes)
 
     @property
@@ -73,6 +82,24 @@ class LedgerData(JsonFileData):
     def reasons(self) -> dict[str, int]:
         """How often each reason of failure occurred."""
         return dict(self.base.attributes.get('reasons'))
+
+    @property
+    def core_seconds(self) -> float:
+        """Wall seconds times cores of all that was measured."""
+        return float(self.base.attributes.get('core_seconds', 0.0))
+
+    def label_costs(self) -> list[tuple[str, float]]:
+        """Formula (Hill order) and cost (core-seconds) of every label whose cost was measured, in the order sent."""
+        measured = [(row.structure, row.core_seconds) for row in self.rows if row.label is not None]
+        costs = [(uuid, seconds) for uuid, seconds in measured if seconds]
+        formulas: dict[str, str] = {}
+        for start in range(0, len(costs), QUERY_CHUNK):
+            chunk = [uuid for uuid, _ in costs[start : start + QUERY_CHUNK]]
+            query = orm.QueryBuilder().append(
+                orm.Data, filters={'uuid': {'in': chunk}}, project=['uuid', 'attributes.formula']
+            )
+            formulas |= dict(query.iterall())
+        return [(formulas[uuid], seconds) for uuid, seconds in costs if uuid in formulas]
 
     def __str__(self) -> str:
         counts = self.counts

@@ -8,6 +8,7 @@ from typing import Any
 from aiida.engine import ExitCode
 
 from aiida_traincraft.calculations.ase_label import LABELS_FILE
+from aiida_traincraft.calculations.cores import job_cores
 from aiida_traincraft.data.bulk import NewFrame, create_frames
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
@@ -37,10 +38,12 @@ class AseLabelParser(WorkerParser):
                 del labelled[index]
         frames = [NewFrame(LabelData, frame, f'labels__{index:06d}') for index, frame in labelled.items()]
         stored = dict(zip(labelled, create_frames(self.node, frames), strict=True))
+        cores = job_cores(self.node)
+        costs = {row['index']: cores * row['seconds'] for row in result['rows'] if 'seconds' in row}
         rows = [
-            LedgerRow(uuid, fingerprint, 'ok', label=stored[index].uuid)
+            LedgerRow(uuid, fingerprint, 'ok', label=stored[index].uuid, core_seconds=costs.get(index))
             if index in stored
-            else LedgerRow(uuid, fingerprint, 'failed', reason=reasons[index])
+            else LedgerRow(uuid, fingerprint, 'failed', reason=reasons[index], core_seconds=costs.get(index))
             for index, (uuid, fingerprint) in enumerate(zip(uuids, fingerprints, strict=True))
         ]
         self.out('manifest', ManifestData([s.uuid for s in stored.values()], [s.fingerprint for s in stored.values()]))

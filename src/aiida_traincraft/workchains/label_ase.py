@@ -15,6 +15,8 @@ from aiida_traincraft.calculations.extend_dataset import merge_ledgers, merge_ma
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.science import registry
+from aiida_traincraft.science.calculators.level import level_table
+from aiida_traincraft.science.config.base import parse_plugin
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 from aiida_traincraft.workchains.label import Labeller, define_label_ports
 
@@ -34,7 +36,10 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
 
     @classmethod
     def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
-        """Tell the whole level: the teacher, its parameters and, if a plugin file made it, that file."""
+        """Tell the whole level: the teacher, its parameters, and what its files and those of its plugin hold.
+
+        Files of a teacher on another machine cannot be read from here: there the level names their paths.
+        """
         section = inputs['config']['labelling']
         content = {'type': section['type'], 'calculator': section['calculator']}
         registry.load_plugins()
@@ -45,6 +50,8 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
         if section['calculator']['type'] not in own - {'custom'}:
             files = dict(inputs['plugins']).values() if 'plugins' in inputs else ()
             content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
+        elif inputs['codes']['ase'].computer.transport_type == 'core.local':
+            content['calculator'] = level_table(parse_plugin('calculator', section['calculator']))
         return content
 
     def teacher_inputs(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from aiida.plugins import CalculationFactory
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase.units import GPa
 
+from aiida_traincraft.calculations.cores import job_cores
 from aiida_traincraft.calculations.make_label import collect_labels, make_label, make_labels
 from aiida_traincraft.calculations.pw_inputs import structure_parameters
 from aiida_traincraft.calculations.pw_version import PwVersionCalculation
@@ -29,7 +30,7 @@ from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.isolated_atom import IsolatedAtomWorkChain
 from aiida_traincraft.workchains.label import Labeller, define_label_ports
 from aiida_traincraft.workchains.pw_checks import check_labelling
-from aiida_traincraft.workchains.pw_outcome import run_refusal
+from aiida_traincraft.workchains.pw_outcome import core_seconds, run_refusal
 from aiida_traincraft.workchains.pw_setup import (
     common_parameters,
     find_family,
@@ -143,6 +144,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         known = find_label(fingerprints, level.hash)
         excessive = _excessive(known, section)
         self.ctx.rows = {}
+        self.ctx.core_seconds = {}
         queue: list[tuple[str, list[int]]] = []
         batch: list[int] = []
         for index, structure in enumerate(structures):
@@ -259,6 +261,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         )
         jobs = [job for job in node.called_descendants if isinstance(job, orm.CalcJobNode)]
         tries, process = len(jobs), max(jobs, key=lambda job: int(job.pk), default=node).uuid
+        self._spend(index, core_seconds(jobs))
         if node.is_finished_ok:
             self._labelled(index, node.outputs.label.uuid, tries, process)
             return
@@ -283,6 +286,10 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
             )
             positions = [frame.provenance['index'] for frame in frames.get_frames()]
             labels = {indices[at]: uuid for at, uuid in zip(positions, made.uuids, strict=True)}
+        if 'report' in node.outputs:
+            cores = job_cores(node, node.inputs.plan['concurrent'])
+            for row in node.outputs.report['rows']:
+                self._spend(indices[row['index']], cores * (row['seconds'] or 0.0))
         for index in indices:
             if index in labels:
                 self._row(index, 'ok', label=labels[index], process=node.uuid)
@@ -299,6 +306,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         refused, jobs = run_refusal(self._section(), node, version, periodic=all(structure.pbc))
         tries = len(jobs) + self.ctx.tries.get(str(index), 0)
         process = jobs[-1].uuid if jobs else node.uuid
+        self._spend(index, core_seconds(jobs))
         if refused is not None:
             for job in jobs:
                 # A retry has to calculate it again.
@@ -318,6 +326,9 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
 
     def _labelled(self, index: int, label: str, tries: int, process: str) -> None:
         self._row(index, 'ok' if tries == 1 else 'recovered', label=label, tries=tries, process=process)
+
+    def _spend(self, index: int, seconds: float) -> None:
+        self.ctx.core_seconds[str(index)] = self.ctx.core_seconds.get(str(index), 0.0) + seconds
 
     def _skip_if_hopeless(self) -> None:
         """Drop what waits when so much failed that the rest cannot save it: it would be calculated for nothing."""
@@ -353,6 +364,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
             detail=(refused.detail or None) if refused else None,
             tries=tries,
             process=process,
+            core_seconds=self.ctx.core_seconds.get(str(index)) or None,
         )
         # Keys of the context are strings once it was saved.
         self.ctx.rows[str(index)] = asdict(row)

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_traincraft.calculations.cores import job_cores
 from aiida_traincraft.calculations.pw_inputs import n_electrons
 from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.quantumespresso import Limits, Refusal, failure, insufficient_bands, refusal
@@ -56,6 +57,15 @@ def run_refusal(
         outputs.output_parameters.get_dict(), arrays.get('forces'), arrays.get('stress'), _bands(outputs), limits
     )
     return refused, jobs
+
+
+def core_seconds(jobs: list[orm.CalcJobNode]) -> float:
+    """Wall seconds times cores of runs of pw.x; those that do not tell, or come from the cache, count as nothing."""
+    total = 0.0
+    for job in jobs:
+        if 'output_parameters' in job.outputs and not job.base.caching.is_created_from_cache:
+            total += job_cores(job) * (job.outputs.output_parameters.get('wall_time_seconds', None) or 0.0)
+    return total
 
 
 def retrieved_text(job: orm.CalcJobNode, name: str | None) -> str:

@@ -169,6 +169,18 @@ def test_values_never_change(data):
         (['exploration', 'sampling', 'temperature_end'], 5, 'exploration.sampling', 'give either "temperature"'),
         (['test_set', 'systems', 0, 'name'], 'bulk', '(top level)', 'repeated: bulk'),
         (['systems', 0, 'explore'], False, '(top level)', 'nothing could be explored'),
+        (
+            ['selection', 'stages'],
+            [{'type': 'dedup'}, {'type': 'stratified', 'n': 5, 'quotas': {'bulk': 0.5, 'sealed': 0.2, 'slab': 0.3}}],
+            '(top level)',
+            'selection.stages[1].quotas: sealed, slab is no system that is explored (bulk)',
+        ),
+        (
+            ['selection', 'stages'],
+            [{'type': 'stratified', 'n': 5, 'quotas': {'bulk': 1.5}}],
+            'selection.stages[0].quotas.bulk',
+            'less than or equal to 1 (given 1.5)',
+        ),
         (['loop', 'min_cycles'], 11, '(top level)', 'loop.min_cycles is larger than loop.max_cycles'),
         (['training', 'lmax_by_orders'], [0, 1], 'training', '"nradmax_by_orders" and "lmax_by_orders" go together'),
     ],

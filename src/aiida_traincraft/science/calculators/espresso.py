@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.espresso import Espresso, EspressoProfile
 from pydantic import Field, field_validator, model_validator
 
+from aiida_traincraft.science.calculators.level import file_content
 from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
@@ -70,6 +71,12 @@ class EspressoConfig(PluginConfig):
     def elements(self) -> frozenset[str]:
         """Elements that have a pseudopotential."""
         return frozenset(self.pseudopotentials)
+
+    def level_table(self) -> dict[str, Any]:
+        """The table with the content of the pseudopotentials."""
+        files = {element: Path(self.pseudo_dir) / name for element, name in self.pseudopotentials.items()}
+        table = self.model_dump(mode='json', exclude={'pseudo_dir'})
+        return table | {'pseudopotentials': {element: file_content(path) for element, path in files.items()}}
 
 
 @register('calculator', 'espresso', EspressoConfig)

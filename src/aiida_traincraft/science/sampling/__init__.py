@@ -67,6 +67,18 @@ def needs_calculator(config: PluginConfig) -> bool:
     return bool(getattr(type(config), 'needs_calculator', False))
 
 
+def stress_key(config: PluginConfig) -> str | None:
+    """Key by which a sampler's table asks for the stress.
+
+    Parameters
+    ----------
+    config
+        It may have ``stress_key``; without, or with None, the sampler needs no stress.
+    """
+    key: str | None = getattr(config, 'stress_key', None)
+    return key
+
+
 def sample(
     structure: Structure,
     calculator: Any,

@@ -82,6 +82,11 @@ class MdConfig(PluginConfig):
             raise ValueError(f'{", ".join(unused)} is for ensemble = "npt" only')
         return self
 
+    @property
+    def stress_key(self) -> str | None:
+        """Key that asks for the stress."""
+        return 'ensemble' if self.ensemble == 'npt' else None
+
     def target(self, step: int) -> float:
         """Temperature (K) of the thermostat at a step, the equilibration included."""
         if self.temperature is not None:

@@ -40,6 +40,11 @@ class RelaxConfig(PluginConfig):
     min_distance: float = Field(default=0.5, ge=0)
     """The run ends when two atoms are closer than this fraction of the sum of their covalent radii."""
 
+    @property
+    def stress_key(self) -> str | None:
+        """Key that asks for the stress."""
+        return 'cell' if self.cell else None
+
 
 @register('sampler', 'relax', RelaxConfig)
 def relax(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase.formula import Formula
@@ -22,6 +22,7 @@ SECONDS = 3600.0
 class CostAwareConfig(PickConfig):
     """Limits of the number of frames and of what they cost."""
 
+    needs_costs: ClassVar[bool] = True
     type: Literal['cost_aware'] = 'cost_aware'
     core_hours: float | None = Field(default=None, gt=0)
     """Most that the picks may cost (core-hours), as predicted from labels made before. Without it, or before there is a
@@ -37,6 +38,9 @@ def cost_aware(pool: Pool, config: CostAwareConfig) -> StageResult:
 
     Of frames whose uncertainty is not known, when none is, the cheapest come first. A frame that does not fit is
     passed over for the next one. The greedy solution of the knapsack problem.
+
+    In a campaign the costs are those measured for the labels of the cycles before; measured times vary, so the same
+    campaign run anew may choose differently.
 
     Examples
     --------

@@ -33,7 +33,8 @@ class FunnelContext:
     seed: int = 0
     """Seed of all random choices."""
     costs: Sequence[tuple[str, float]] = ()
-    """Formula (Hill order) and cost (core-seconds) of labels made before."""
+    """Formula (Hill order) and cost (core-seconds) of labels made before; given to a funnel with a stage whose config
+    class carries ``needs_costs: ClassVar[bool] = True``."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``: for each structure its ``index``, ``status`` (``ok`` or ``failed``) and ``reason``.
+        ``rows``: for each structure its ``index``, ``status`` (``ok`` or ``failed``), ``reason`` and ``seconds`` (wall
+        time).
 
     Notes
     -----
@@ -54,18 +56,20 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     labelled: list[Structure] = []
     rows: list[dict[str, Any]] = []
     for index, structure in enumerate(structures):
-        reason = None
+        reason, began = None, time.perf_counter()
         try:
             labelled.append(label(structure, calculator, parameters['min_distance'], e0))
         except Exception as error:
             reason = str(error) if isinstance(error, LabelError) else f'{type(error).__name__}: {error}'
+        seconds = time.perf_counter() - began
+        if reason is not None:
             # What a failed calculation left behind must not reach the next structure.
             if config is None:
                 calculator.reset()
             else:
                 calculator = make_calculator(config)
         status = 'ok' if reason is None else 'failed'
-        rows.append({'index': index, 'status': status, 'reason': reason})
+        rows.append({'index': index, 'status': status, 'reason': reason, 'seconds': seconds})
         print(
             f'{index + 1}/{len(structures)} {structure.formula} {status}{f": {reason}" if reason else ""}', flush=True
         )
