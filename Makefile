@@ -40,7 +40,7 @@ PSEUDOS ?= /usr/share/espresso/pseudo
 .venv-mace/.done: Makefile
 	$(PYTHON) -m venv .venv-mace
 	$(MACE_BIN)/pip install --quiet $(TORCH)
-	$(MACE_BIN)/pip install --quiet 'mace-torch==0.3.16' 'ase>=3.27' 'pydantic>=2.7,<3'
+	$(MACE_BIN)/pip install --quiet 'mace-torch==0.3.16' 'ase>=3.27' 'phonopy>=4' 'pydantic>=2.7,<3'
 	touch $@
 
 setup: .venv/.done
@@ -86,7 +86,7 @@ demo-qe: setup-qe setup
 
 test: .venv/.done .venv-pace/.done .venv-mace/.done
 	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 25
 
 test-fast: .venv/.done
 	$(BIN)/pytest -m 'not slow and not campaign'

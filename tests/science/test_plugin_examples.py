@@ -23,7 +23,7 @@ from aiida_traincraft.science.workspace import Workspace
 
 registry.load_plugins()
 
-KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector')
+KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'validator')
 MOST_ATOMS = 400
 CLOSEST = 0.5
 """Shortest distance allowed, as a fraction of the sum of the covalent radii."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,22 @@ def build_structures(config: orm.Dict, **nodes: orm.SinglefileData) -> dict[str,
         ``systems`` and ``test_systems``: the frames of each system, in order.
     """
     campaign = read_campaign(config, nodes)
+    with file_workspace(nodes) as workspace:
+        return {
+            'systems': FramesData(_build(campaign.systems, workspace, campaign.run.seed)),
+            'test_systems': FramesData(_build(campaign.test_set.systems, workspace, campaign.run.seed)),
+        }
+
+
+@contextmanager
+def file_workspace(nodes: Mapping[str, orm.Data]) -> Iterator[Workspace]:
+    """Workspace with the files that geometry sources read, from nodes with keys ``files__*``."""
     with tempfile.TemporaryDirectory() as name:
         workspace = Workspace(Path(name))
         for key, node in nodes.items():
             if key.startswith('files__'):
                 workspace.path(key.removeprefix('files__'), node.filename).write_bytes(node.get_content(mode='rb'))
-        return {
-            'systems': FramesData(_build(campaign.systems, workspace, campaign.run.seed)),
-            'test_systems': FramesData(_build(campaign.test_set.systems, workspace, campaign.run.seed)),
-        }
+        yield workspace
 
 
 def _build(systems: list[SystemConfig], workspace: Workspace, seed: int) -> list[Any]:

@@ -16,6 +16,12 @@ PLUGIN_PREFIX = 'plugins__'
 
 def read_campaign(config: orm.Dict, nodes: Mapping[str, orm.Data]) -> CampaignConfig:
     """Validate a stored config; ``nodes`` with keys ``plugins__*`` hold the plugin files that it needs."""
+    load_plugin_nodes(nodes)
+    return validate_campaign(config.get_dict())
+
+
+def load_plugin_nodes(nodes: Mapping[str, orm.Data]) -> None:
+    """Load the plugins of the files in nodes with keys ``plugins__*``."""
     with tempfile.TemporaryDirectory() as name:
         files = []
         for key, node in sorted(nodes.items()):
@@ -23,4 +29,3 @@ def read_campaign(config: orm.Dict, nodes: Mapping[str, orm.Data]) -> CampaignCo
                 files.append(Path(name) / f'{key}.py')
                 files[-1].write_bytes(node.get_content(mode='rb'))
         registry.load_plugins(files)
-    return validate_campaign(config.get_dict())

@@ -28,6 +28,7 @@ from aiida_traincraft.cli.run import resume, run, watch
 from aiida_traincraft.cli.schema import schema
 from aiida_traincraft.cli.setup import setup
 from aiida_traincraft.cli.train import train
+from aiida_traincraft.cli.validate_potential import validate_potential
 
 
 class _Group(click.Group):
@@ -71,6 +72,7 @@ for command in (
     retry_failed,
     import_,
     train,
+    validate_potential,
     dataset,
     export,
     health,

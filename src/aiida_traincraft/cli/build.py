@@ -50,13 +50,18 @@ def validate(campaigns: tuple[Path, ...]) -> None:
     from aiida_traincraft.science.config.base import ConfigError
     from aiida_traincraft.science.config.campaign import load_campaign
     from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
+    from aiida_traincraft.science.validation.campaign import check_campaign
 
     errors = []
     for campaign in campaigns:
         try:
             config = load_campaign(campaign)
             built = list(build_systems(config, campaign.resolve().parent))
-            if issues := check_systems(config, built):
+            elements = {element for system in built for element in system.elements}
+            issues = check_systems(config, built)
+            if not any(system.at_launch for system in built):
+                issues += check_campaign(config, elements, campaign.resolve().parent)
+            if issues:
                 raise ConfigError(issues, campaign.name)
         except ConfigError as error:
             errors.append(str(error))

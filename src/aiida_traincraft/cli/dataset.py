@@ -28,6 +28,22 @@ def dataset() -> None:
     """
 
 
+def load_test_set(identifier: str) -> DatasetData:
+    """Dataset of a UUID or PK, or the test set of a campaign.
+
+    Raises
+    ------
+    click.ClickException
+        If there is none.
+    """
+    from aiida_traincraft.data.reading import find_output
+    from aiida_traincraft.provenance.queries import find_campaigns
+
+    campaign = next(iter(find_campaigns(identifier)), None)
+    sealed = None if campaign is None else find_output(campaign, 'test_set')
+    return load_dataset(identifier) if sealed is None else sealed
+
+
 def load_dataset(identifier: str) -> DatasetData:
     """Dataset of a UUID (or its beginning) or PK, or the last dataset of a campaign.
 

@@ -148,7 +148,7 @@ def _finish(pk: int, folder: Path) -> int:
     from aiida import orm
     from rich.console import Console
 
-    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table
+    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, validation_table
     from aiida_traincraft.report.results import write_results
 
     node = orm.load_node(pk)
@@ -156,6 +156,8 @@ def _finish(pk: int, folder: Path) -> int:
     console = Console()
     console.print(learning_table(summary))
     console.print(f'stopped: {summary["stop_reason"]}', highlight=False)
+    if summary['validation']:
+        console.print(validation_table(summary['validation']))
     if summary['student_errors'] is not None:
         console.print(f'student: test RMSE {errors_text(summary["student_errors"])}', highlight=False)
     counts = summary['labels']

@@ -98,3 +98,27 @@ def learning_table(summary: dict[str, Any]) -> Table:
             f'{cycle["seconds"]:.0f}',
         )
     return table
+
+
+def validation_table(rows: list[dict[str, Any]]) -> Table:
+    """One row per number of every validator: value, difference from the reference, limit."""
+    table = Table(title='validation', box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in ('validator', 'number', 'value', 'reference', 'unit', 'limit', ''):
+        table.add_column(name, justify='right' if name in ('value', 'reference') else 'left', no_wrap=True)
+    for row in rows:
+        if row['broken']:
+            table.add_row(row['validator'], '', '', '', '', '', f'[red]broke[/red]: {row["broken"]}')
+        limits = {check['quantity']: check for check in row['checks']}
+        for name, unit in row['units'].items():
+            if name not in row['values'] and name not in limits:
+                continue
+            value, reference = row['values'].get(name), row['values'].get(f'{name}_reference')
+            kept = [limits[key] for key in (name, f'{name}_error') if key in limits]
+            told = ' '.join(f'{"≤" if c["kind"] == "at_most" else "≥"} {c["limit"]:g}' for c in kept)
+            verdict = '' if not kept else 'ok' if all(c['passed'] for c in kept) else '[red]failed[/red]'
+            table.add_row(row['validator'], name, _figure(value), _figure(reference), unit, told, verdict)
+    return table
+
+
+def _figure(value: float | None) -> str:
+    return '-' if value is None else f'{value:.5g}'

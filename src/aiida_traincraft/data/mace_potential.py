@@ -8,6 +8,7 @@ from typing import Any
 
 from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.science.config.mace import FORCELESS
+from aiida_traincraft.science.training.mace import model_properties
 
 MODEL, COMPILED, LAMMPS = 'model_{}.model', 'compiled_{}.model', 'lammps_{}.pt'
 """Names of a member's files."""
@@ -105,6 +106,11 @@ class MacePotentialData(PotentialData):
     def gives_forces(self) -> bool:
         """Whether it has energies and forces, not dipoles alone."""
         return self.architecture not in FORCELESS
+
+    @property
+    def properties(self) -> Collection[str]:
+        """Those of the models' class."""
+        return model_properties(self.architecture)
 
     @property
     def measure(self) -> str | None:

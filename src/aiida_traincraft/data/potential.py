@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from aiida import orm
 
@@ -18,13 +18,20 @@ YAML, YACE, ASI = 'potential.yaml', 'potential.yace', 'potential.asi'
 class PotentialData(orm.Data):
     """A trained potential, whoever trained it: what exploration, scoring and reports ask of it."""
 
-    role: ClassVar[str]
-    """Code of ``[codes]`` that evaluates it."""
+    @property
+    def role(self) -> str:
+        """Code of ``[codes]`` that evaluates it."""
+        raise NotImplementedError
 
     @property
     def gives_forces(self) -> bool:
         """Whether it has energies and forces."""
         return True
+
+    @property
+    def properties(self) -> Collection[str]:
+        """What it gives: ``energy``, ``forces``, ``stress``, ``dipole``, ``polarizability``."""
+        return ('energy', 'forces', 'stress')
 
     @property
     def measure(self) -> str | None:

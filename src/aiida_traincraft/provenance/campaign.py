@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_traincraft.data.ledger import STATUSES, LedgerData
+from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.provenance.queries import cycle_of
 
 STAGES = {
@@ -20,6 +22,8 @@ STAGES = {
     'dataset': 'label',
     'train': 'train',
     'explore': 'explore',
+    'dielectric': 'train',
+    'validate': 'validate',
     'distil': 'distil',
 }
 TERMINATED = ('finished', 'excepted', 'killed')
@@ -167,14 +171,31 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         'labels': counts,
         'failed_labels': reasons,
         'cycles': cycles,
+        'validation': verdicts(named.get('validation', {})),
         'student_errors': named['student_errors']['overall'] if 'student_errors' in named else None,
         'seconds': round(_seconds(campaign), 1),
         'seconds_in_codes': round(_seconds_in_codes(campaign), 1),
         'jobs': len(jobs(campaign)),
         'dataset_digest': named['dataset'].digest if 'dataset' in named else None,
         'uuids': {'campaign': campaign.uuid, 'config': campaign.inputs.config.uuid}
-        | {name: node.uuid for name, node in named.items()},
+        | {name: node.uuid for name, node in named.items() if isinstance(node, orm.Data)},
     }
+
+
+def verdicts(nodes: Mapping[str, ValidationData]) -> list[dict[str, Any]]:
+    """What validators found, one row each, by name."""
+    return [
+        {
+            'validator': name,
+            'passed': node.passed,
+            'broken': node.broken,
+            'values': node.values,
+            'units': node.units,
+            'checks': [asdict(check) | {'passed': check.passed} for check in node.checks],
+            'uuid': node.uuid,
+        }
+        for name, node in sorted(nodes.items())
+    ]
 
 
 def _explorations_before(steps: dict[str, orm.ProcessNode], training: orm.ProcessNode) -> int:

@@ -89,9 +89,17 @@ def _with_model_files(campaign: orm.WorkChainNode) -> dict[str, Any]:
     """Config of a campaign that names foundation models by their files beside it, so that it runs elsewhere too."""
     config: dict[str, Any] = campaign.inputs.config.get_dict()
     for key, node in campaign.inputs.models.items() if 'models' in campaign.inputs else ():
-        section = config['training'] if key == 'training' else config['distillation']['training']
+        section = _trainer(config, key)
         section['foundation'] |= {'file': f'{key}/{node.filename}', 'potential': None}
     return config
+
+
+def _trainer(config: dict[str, Any], key: str) -> dict[str, Any]:
+    sections = {'training': ['training'], 'student': ['distillation', 'training'], 'dielectric': ['validation', key]}
+    section = config
+    for name in sections[key]:
+        section = section[name]
+    return section
 
 
 def _without_none(value: Any) -> Any:

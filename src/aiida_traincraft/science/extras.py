@@ -15,6 +15,7 @@ EXTRAS = {
     'mp_api': 'materials_project',
     'tblite': 'xtb',
     'gpaw': 'gpaw',
+    'phonopy': 'phonons',
 }
 """Extra that installs each library."""
 

@@ -14,6 +14,7 @@ selector       ``(pool, config)``                                            ``S
 labeller       (configuration only; a WorkChain does the work)               -
 trainer        (configuration only; a WorkChain does the work)               -
 explorer       (configuration only; a WorkChain does the work)               -
+validator      ``(config)``                                                  ``Validator``
 =============  ============================================================  =========================
 """
 
@@ -35,11 +36,15 @@ from typing import Any, TypeVar
 
 from aiida_traincraft.science.config.base import PluginConfig
 
-KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'labeller', 'trainer', 'explorer')
+KINDS = (
+    'source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'labeller', 'trainer', 'explorer',
+    'validator',
+)  # fmt: skip
 ENTRY_POINT_GROUP = 'aiida_traincraft.plugins'
 FILE_MODULE = 'traincraft_plugin_'
 _BUILTIN_PACKAGES = (
     'calculators', 'config', 'geometry.sources', 'geometry.builders', 'geometry.transforms', 'sampling', 'selection',
+    'validation',
 )  # fmt: skip
 
 T = TypeVar('T')

@@ -9,6 +9,8 @@ from aiida_traincraft.science.config.loop import LoopConfig
 
 # Reasons to stop, in the order in which they are looked for.
 REASONS = ('target', 'quiet', 'plateau', 'labels', 'cycles')
+# Those that say that the potential is as good as is wanted, or gets no better.
+CONTENT = ('target', 'plateau')
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,12 @@ class Stop:
 
 
 def decide(
-    config: LoopConfig, force_rmse: Sequence[float], energy_rmse: Sequence[float], labels: int, quiet: int
+    config: LoopConfig,
+    force_rmse: Sequence[float],
+    energy_rmse: Sequence[float],
+    labels: int,
+    quiet: int,
+    content: bool = True,
 ) -> Stop | None:
     """Whether to stop.
 
@@ -34,6 +41,8 @@ def decide(
         Labels asked for so far, failed ones included.
     quiet
         Explorations in a row that found nothing uncertain, or nothing that could be labelled.
+    content
+        Whether the criteria of the test error (``CONTENT``) count; they do not while validators want more.
 
     Returns
     -------
@@ -41,7 +50,8 @@ def decide(
         The first criterion that holds, None to go on.
     """
     cycles = len(force_rmse)
-    if cycles >= config.min_cycles:
+    settled = content and cycles >= config.min_cycles
+    if settled:
         targets = [
             (value, target, unit)
             for value, target, unit in (
@@ -55,7 +65,7 @@ def decide(
             return Stop('target', f'the test error reached its target: {figures}')
     if quiet >= config.quiet_explorations:
         return Stop('quiet', f'{quiet} explorations in a row found nothing uncertain that could be labelled')
-    if cycles >= config.min_cycles and _cycles_without_gain(force_rmse, config.min_gain) >= config.patience:
+    if settled and _cycles_without_gain(force_rmse, config.min_gain) >= config.patience:
         return Stop(
             'plateau', f'the test force RMSE gained less than {config.min_gain:.0%} in {config.patience} cycles'
         )

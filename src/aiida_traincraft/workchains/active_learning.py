@@ -20,8 +20,9 @@ from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.loop import LoopConfig
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.stopping import decide
-from aiida_traincraft.workchains.base import TraincraftWorkChain, products
+from aiida_traincraft.workchains.base import products
 from aiida_traincraft.workchains.builder import builder_from_config
+from aiida_traincraft.workchains.validating import ValidatingWorkChain
 
 # The first structures pass the physical checks only: the funnel's other stages need a potential.
 INITIAL_STAGES = [{'type': 'physicality'}, {'type': 'dedup'}]
@@ -33,7 +34,7 @@ STOP_CODES = {
 }
 
 
-class ActiveLearningWorkChain(TraincraftWorkChain):
+class ActiveLearningWorkChain(ValidatingWorkChain):
     """Seal a test set, label the first structures; then train, score, explore, select and label until it is enough.
 
     Exit status 0 means that the target was reached; 500 to 503 are the other criteria, with the same outputs.
@@ -74,6 +75,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
                     cls.inspect_exploration,
                     if_(cls.has_selection)(cls.label, cls.inspect_labels),
                 ),
+                if_(cls.validates)(if_(cls.has_dielectric)(cls.train_dielectric), cls.validate, cls.inspect_validation),
             ),
             if_(cls.distils)(cls.distil, cls.inspect_distillation),
             cls.finish,
@@ -228,6 +230,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         self.ctx.force_rmse.append(overall['forces']['rmse'])
         self.ctx.energy_rmse.append(overall['energy']['rmse'])
         self.ctx.new_labels = False
+        self.ctx.limits_broken = None
         self.report(
             f'cycle {self.ctx.cycle}: test RMSE {1000 * self.ctx.energy_rmse[-1]:.2f} meV/atom, '
             f'{1000 * self.ctx.force_rmse[-1]:.2f} meV/Å after {self._labels_spent()} labels'
@@ -325,6 +328,8 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         self._attach()
         reason, message = self.ctx.stop
         self.report(f'stopped: {message}')
+        if (failed := self.judge_limits()) is not None:
+            return failed
         if reason == 'target':
             return None
         return self.exit_codes[STOP_CODES[reason]].format(reason=message)
@@ -384,6 +389,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         return LoopConfig.model_validate(self.section('loop'))
 
     def _decide(self) -> None:
-        stop = decide(self._criteria(), self.ctx.force_rmse, self.ctx.energy_rmse, self._labels_spent(), self.ctx.quiet)
+        errors = self.ctx.force_rmse, self.ctx.energy_rmse
+        stop = decide(self._criteria(), *errors, self._labels_spent(), self.ctx.quiet, not self.must_go_on())
         if stop is not None:
             self.ctx.stop = (stop.reason, stop.message)

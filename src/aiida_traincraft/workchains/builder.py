@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,13 @@ from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
+from aiida_traincraft.science.config.base import ConfigError, ConfigIssue, PluginConfig
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
+from aiida_traincraft.science.config.codes import CodesConfig
+from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
 from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.science.validation.campaign import check_campaign, with_geometries
 from aiida_traincraft.workchains.frozen_sources import freeze_sources
 from aiida_traincraft.workchains.interpreters import check_interpreters
 from aiida_traincraft.workchains.label import labeller_of
@@ -35,10 +38,10 @@ def builder_from_config(process: Any, config: CampaignConfig | Path | str) -> Pr
 
 
 def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuilder:
-    codes, issues = _codes(config, needed_roles(config))
+    codes, issues = find_codes(config.codes, needed_roles(config))
     issues += check_interpreters(codes)
     elements, found = check_geometries(config, folder)
-    issues += found + _check_trainers(config, elements, folder)
+    issues += found + _check_trainers(config, elements, folder) + check_campaign(config, elements, folder)
     labeller = labeller_of(config.labelling.type)
     if elements:
         issues += labeller.check_section(config.labelling, elements, codes)
@@ -47,15 +50,13 @@ def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuild
 
     content = config.model_dump(mode='json')
     content['labelling'] = labeller.complete_section(config.labelling, elements).model_dump(mode='json')
-    files: dict[str, orm.SinglefileData] = {}
-    for system in (*content['systems'], *content['test_set']['systems']):
-        source = system['geometry']['source'] or {}
-        # The daemon reads a file from its node; ASE tells some formats by the file's name, so it is kept.
-        if source.get('path') is not None:
-            source['path'] = _stored(folder, source['path'], files)
-        if source.get('paths') is not None:
-            source['paths'] = [_stored(folder, path, files) for path in source['paths']]
+    if (validation := with_geometries(config)) is not None:
+        content['validation'] = validation.model_dump(mode='json')
+    holders = [*content['systems'], *content['test_set']['systems'], *validation_holders(content['validation'])]
+    files = store_sources(holders, folder)
     models = {'training': complete_trainer(content['training'], folder)}
+    if validation is not None and validation.dielectric is not None:
+        models['dielectric'] = complete_trainer(content['validation']['dielectric'], folder)
     if content['distillation'] is not None:
         models['student'] = complete_trainer(content['distillation']['training'], folder)
     content['run']['plugins'] = [Path(name).name for name in config.run.plugins]
@@ -64,9 +65,35 @@ def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuild
     builder.codes = codes
     builder.files = files
     builder.models = {name: node for name, node in models.items() if node is not None}
-    builder.plugins = _plugin_files(config, folder)
+    builder.plugins = plugin_files(config.run, folder)
     builder.metadata.label = config.run.name
     return builder
+
+
+def store_sources(holders: Iterable[dict[str, Any]], folder: Path) -> dict[str, orm.SinglefileData]:
+    """Make nodes of the files that geometry sources read, and name them by the place that jobs find them at.
+
+    Parameters
+    ----------
+    holders
+        Tables with a key ``geometry``, changed in place.
+    folder
+        Folder that relative paths refer to.
+    """
+    files: dict[str, orm.SinglefileData] = {}
+    for holder in holders:
+        source = holder['geometry']['source'] or {}
+        # The daemon reads a file from its node; ASE tells some formats by the file's name, so it is kept.
+        if source.get('path') is not None:
+            source['path'] = _stored(folder, source['path'], files)
+        if source.get('paths') is not None:
+            source['paths'] = [_stored(folder, path, files) for path in source['paths']]
+    return files
+
+
+def validation_holders(section: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Tables of the validators that have a geometry."""
+    return [table for table in (section or {}).get('validators', []) if table.get('geometry') is not None]
 
 
 def _stored(folder: Path, name: str, files: dict[str, orm.SinglefileData]) -> str:
@@ -95,7 +122,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
         If the file is not valid, a code is missing, or the trainer cannot do what it says.
     """
     config, folder = load_campaign(path), path.resolve().parent
-    codes, issues = _codes(config, getattr(config.training, 'roles', ()))
+    codes, issues = find_codes(config.codes, getattr(config.training, 'roles', ()))
     issues += check_interpreters(codes)
     issues += check_trainer(config.training, set(dataset.e0), folder, explores=False)
     if not dataset.count('train'):
@@ -109,7 +136,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     builder = WorkflowFactory('traincraft.train').get_builder()
     builder.config = orm.Dict(content)
     builder.codes = codes
-    builder.plugins = _plugin_files(config, folder)
+    builder.plugins = plugin_files(config.run, folder)
     builder.dataset, builder.seed = dataset, orm.Int(derive_seed(config.run.seed, 'train'))
     if test_set is not None:
         builder.test_set = test_set
@@ -117,24 +144,25 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     return builder
 
 
-def _plugin_files(config: CampaignConfig, folder: Path) -> dict[str, orm.SinglefileData]:
+def plugin_files(section: RunConfig, folder: Path) -> dict[str, orm.SinglefileData]:
+    """Nodes of the plugin files of a section ``[run]``."""
     return {
-        f'plugin_{index}': orm.SinglefileData((folder / name).resolve())
-        for index, name in enumerate(config.run.plugins)
+        f'plugin_{index}': orm.SinglefileData((folder / name).resolve()) for index, name in enumerate(section.plugins)
     }
 
 
 def needed_roles(config: CampaignConfig) -> list[str]:
     """Roles of the codes that a campaign uses; sampling of the first structures always needs ``ase``."""
     roles = {'ase', *labeller_of(config.labelling.type).roles(config.labelling)}
-    sections = [config.training, config.exploration, *([config.distillation.training] if config.distillation else [])]
+    sections = [config.training, config.exploration, *_further_trainers(config).values()]
     return sorted(roles.union(*(getattr(section, 'roles', ()) for section in sections)))
 
 
-def _codes(config: CampaignConfig, roles: Collection[str]) -> tuple[dict[str, orm.AbstractCode], list[ConfigIssue]]:
+def find_codes(section: CodesConfig, roles: Collection[str]) -> tuple[dict[str, orm.AbstractCode], list[ConfigIssue]]:
+    """Codes by role, and which are missing."""
     codes, issues = {}, []
     for role in roles:
-        label = getattr(config.codes, role).code
+        label = getattr(section, role).code
         try:
             codes[role] = orm.load_code(label)
         except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
@@ -150,10 +178,20 @@ def _codes(config: CampaignConfig, roles: Collection[str]) -> tuple[dict[str, or
 
 def _check_trainers(config: CampaignConfig, elements: set[str], folder: Path) -> list[ConfigIssue]:
     issues = check_trainer(config.training, elements, folder)
-    if config.distillation is not None:
-        found = check_trainer(config.distillation.training, elements, folder)
-        issues += [ConfigIssue(f'distillation.{issue.path}', issue.message) for issue in found]
+    for place, section in _further_trainers(config).items():
+        found = check_trainer(section, elements, folder, explores=place != 'validation.dielectric')
+        issues += [ConfigIssue(f'{place}{issue.path.removeprefix("training")}', issue.message) for issue in found]
     return issues
+
+
+def _further_trainers(config: CampaignConfig) -> dict[str, PluginConfig]:
+    """Trainers beside that of the loop, by their place in the config."""
+    found = {}
+    if config.distillation is not None:
+        found['distillation.training'] = config.distillation.training
+    if config.validation is not None and config.validation.dielectric is not None:
+        found['validation.dielectric'] = config.validation.dielectric
+    return found
 
 
 def check_geometries(config: CampaignConfig, folder: Path) -> tuple[set[str], list[ConfigIssue]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from pydantic import Field
 
+from aiida_traincraft.science.calculators.level import file_content
 from aiida_traincraft.science.calculators.pace import check_species, prepare_atoms
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
@@ -37,6 +38,7 @@ _PROPERTIES: dict[str, tuple[str, ...]] = {
 class MaceCalculatorConfig(PluginConfig):
     """A MACE model in a file; what it predicts is known when it is read."""
 
+    files: ClassVar[tuple[str, ...]] = ('model',)
     type: Literal['mace'] = 'mace'
     model: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """Path of the model (.model), on the machine that calculates; several models make a committee and give its mean."""
@@ -44,6 +46,15 @@ class MaceCalculatorConfig(PluginConfig):
     """Head of a multi-head model."""
     device: str = Field(default='cpu', pattern=r'^(cpu|mps|xpu|cuda(:\d+)?)$')
     """Where it runs, as torch calls it: ``cpu``, ``cuda``, ``cuda:1``."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Paths of all models."""
+        return (self.model,) if isinstance(self.model, str) else self.model
+
+    def level_table(self) -> dict[str, Any]:
+        """The table with the content of the models."""
+        return self.model_dump(mode='json') | {'model': [file_content(model) for model in self.models]}
 
 
 @register('calculator', 'mace', MaceCalculatorConfig)
@@ -70,8 +81,7 @@ def make_mace(config: MaceCalculatorConfig) -> MaceCalculator:
         model = "~/copper/potential.model"
         device = "cuda"
     """
-    models = (config.model,) if isinstance(config.model, str) else config.model
-    return MaceCalculator([Path(model).expanduser() for model in models], config.head, config.device)
+    return MaceCalculator([Path(model).expanduser() for model in config.models], config.head, config.device)
 
 
 class MaceCalculator(Calculator):  # type: ignore[misc]

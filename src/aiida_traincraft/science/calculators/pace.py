@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.geometry import complete_cell
 
+from aiida_traincraft.science.calculators.level import file_content
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.training.potential import load_basis, n_functions
@@ -28,6 +29,7 @@ class PaceCalculatorConfig(PluginConfig):
     """A fitted ACE potential."""
 
     properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    files: ClassVar[tuple[str, ...]] = ('potential', 'active_set', 'fast')
     type: Literal['pace'] = 'pace'
     potential: str
     """Path of the B-basis potential (.yaml)."""
@@ -42,6 +44,12 @@ class PaceCalculatorConfig(PluginConfig):
     def elements(self) -> frozenset[str]:
         """Elements that have an energy."""
         return frozenset(self.e0)
+
+    def level_table(self) -> dict[str, Any]:
+        """The table with the content of the potential; an active set changes no energy."""
+        fast = None if self.fast is None else file_content(self.fast)
+        table = self.model_dump(mode='json', exclude={'active_set'})
+        return table | {'potential': file_content(self.potential), 'fast': fast}
 
 
 @register('calculator', 'pace', config=PaceCalculatorConfig)

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from aiida_traincraft.science.calculators import make_calculator
+from aiida_traincraft.science.config.base import parse_plugin
+
 
 def load_potential(
     table: Mapping[str, Any], folder: Path, device: str = 'cpu', driver: Literal['mean', 'first'] = 'mean'
@@ -17,7 +20,8 @@ def load_potential(
     table
         ACE: ``{"type": "pace", "e0": eV by element, "active_set": whether there is one}``, with the files
         ``potential.yaml``, ``.asi`` and, where it is there, ``.yace``. MACE: ``{"type": "mace", "models": names of the
-        members' files, "head": name or None, "e0": eV by element that the head knows, ...}``.
+        members' files, "head": name or None, "e0": eV by element that the head knows, ...}``. Any other: ``{"type":
+        "calculator", "calculator": table of a registered calculator, "files": its keys that name files}``.
     folder
         Where the files are; all are read at once.
     device
@@ -28,7 +32,7 @@ def load_potential(
     Returns
     -------
     Calculator
-        With ``elements``; ``uncertainty`` (``gamma``, ``spread`` in eV/Å, or None if it has none);
+        Of pace and mace with ``elements``; ``uncertainty`` (``gamma``, ``spread`` in eV/Å, or None if it has none);
         ``with_uncertainty``, which asks for ``results['uncertainty']`` (n_atoms,); and ``descriptor(atoms)``, the mean
         descriptor (d,) of the atoms of each element. ``active_coordinates(atoms)`` only with ``gamma``.
 
@@ -57,5 +61,12 @@ def load_potential(
             models = [folder / name for name in table['models']]
             # Models of dipoles have no E0s.
             return MaceCalculator(models, table['head'], device, driver, elements=table.get('e0') or None)
+        case 'calculator':
+            content = dict(table['calculator'])
+            for key in table['files']:
+                names = content[key]
+                one = isinstance(names, str)
+                content[key] = str(folder / names) if one else [str(folder / name) for name in names]
+            return make_calculator(parse_plugin('calculator', content))
         case unknown:
-            raise ValueError(f'no potential is of type {unknown!r}; known are pace and mace')
+            raise ValueError(f'no potential is of type {unknown!r}; known are pace, mace and calculator')

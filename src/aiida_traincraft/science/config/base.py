@@ -88,6 +88,7 @@ SelectorField = Annotated[SerializeAsAny[PluginConfig], _validator('selector'), 
 LabellerField = Annotated[SerializeAsAny[PluginConfig], _validator('labeller'), _Choice('labeller')]
 TrainerField = Annotated[SerializeAsAny[PluginConfig], _validator('trainer'), _Choice('trainer')]
 ExplorerField = Annotated[SerializeAsAny[PluginConfig], _validator('explorer'), _Choice('explorer')]
+ValidatorField = Annotated[SerializeAsAny[PluginConfig], _validator('validator'), _Choice('validator')]
 
 
 @dataclass(frozen=True)

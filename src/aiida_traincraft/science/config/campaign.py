@@ -26,6 +26,7 @@ from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.config.test_set import TestSetConfig
+from aiida_traincraft.science.config.validation import ValidationConfig
 
 
 class CampaignConfig(StrictModel):
@@ -49,6 +50,8 @@ class CampaignConfig(StrictModel):
     """When to stop."""
     distillation: DistillationConfig | None = None
     """A student that learns from the trained potential."""
+    validation: ValidationConfig | None = None
+    """What the trained potential must get right."""
     codes: CodesConfig = CodesConfig()
     """What runs where."""
 
@@ -64,6 +67,15 @@ class CampaignConfig(StrictModel):
             raise ValueError('loop.min_cycles is larger than loop.max_cycles')
         if not any(system.explore for system in self.systems):
             raise ValueError('every system has explore = false: nothing could be explored')
+        explored = sorted(system.name for system in self.systems if system.explore)
+        for number, stage in enumerate(self.selection.stages):
+            # Of any stage that has shares by system, a user's plugin among them.
+            unknown = sorted(set(getattr(stage, 'quotas', {})) - set(explored))
+            if unknown:
+                raise ValueError(
+                    f'selection.stages[{number}].quotas: {", ".join(unknown)} is no system that is explored '
+                    f'({", ".join(explored)})'
+                )
         return self
 
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.io.extxyz import write_xyz
 
-from aiida_traincraft.science.config.mace import DIPOLE_MODELS, PT_HEAD, MaceTraining
+from aiida_traincraft.science.config.mace import DIPOLE_MODELS, FORCELESS, PT_HEAD, MaceTraining
 from aiida_traincraft.science.structure import EXTXYZ_PREFIX, ISOLATED_ATOM, Structure
 from aiida_traincraft.science.training.labels import check_labels
 
@@ -40,6 +40,12 @@ SAME_NAME = (
     *('valid_batch_size', 'max_num_epochs'),
 )
 """Keys of the config that are flags of ``mace_run_train`` of the same name."""
+
+
+def model_properties(model: str) -> frozenset[str]:
+    """Properties that models of a class give."""
+    energies = frozenset() if model in FORCELESS else frozenset({'energy', 'forces', 'stress'})
+    return energies.union(DIPOLE_LABELS.get(model, {}))
 
 
 def split_validation(structures: Sequence[Structure], fraction: float) -> tuple[list[Structure], list[Structure]]:

@@ -1,0 +1,72 @@
+"""``traincraft validate-potential``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from aiida_traincraft.cli.retry import wait
+
+if TYPE_CHECKING:
+    from aiida import orm
+
+
+@click.command()
+@click.argument('potential', required=False)
+@click.option(
+    '--with', 'validators', required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help='File with a section [validation].',
+)  # fmt: skip
+@click.option('--test-set', help='Dataset to score on (its split "test"), or a campaign, whose test set is meant.')
+@click.option('--output', type=click.Path(path_type=Path, dir_okay=False), help='Write numbers and curves as JSON.')
+@click.option('--in-process', is_flag=True, help='Run without the daemon, for debugging.')
+@click.pass_obj
+def validate_potential(
+    profile: str | None,
+    potential: str | None,
+    validators: Path,
+    test_set: str | None,
+    output: Path | None,
+    in_process: bool,
+) -> None:
+    """Validate a potential: a node, a file (.model, .yaml), or what [potential] of the file describes."""
+    from aiida import orm
+    from aiida.engine import run_get_node, submit
+
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.dataset import load_test_set
+    from aiida_traincraft.workchains.validation_builder import validation_builder
+
+    profiles.load(profile)
+    builder = validation_builder(validators, potential, None if test_set is None else load_test_set(test_set))
+    if in_process:
+        _, node = run_get_node(builder)
+    else:
+        profiles.ensure_daemon()
+        node = submit(builder)
+        click.echo(f'the validation is submitted: PK {node.pk}, UUID {node.uuid}')
+        if not wait(node.pk):
+            return
+    sys.exit(_report(orm.load_node(node.pk), output))
+
+
+def _report(node: orm.ProcessNode, output: Path | None) -> int:
+    from rich.console import Console
+
+    from aiida_traincraft.cli.tables import validation_table
+    from aiida_traincraft.provenance.campaign import verdicts
+
+    if not node.is_finished_ok:
+        click.echo(f'the validation failed: {node.exit_message or node.process_state.value}', err=True)
+        return 1
+    found = node.outputs.validators
+    rows = verdicts(found)
+    Console().print(validation_table(rows))
+    if output is not None:
+        output.write_text(json.dumps([row | {'curves': found[row['validator']].curves} for row in rows], indent=2))
+        click.echo(f'written to {output}')
+    return 1 if any(row['passed'] is False for row in rows) else 0

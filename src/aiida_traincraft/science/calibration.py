@@ -1,0 +1,316 @@
+"""What an uncertainty says of the force error: bounds that hold for a stated share of the atoms, and thresholds.
+
+The bound is a conformal quantile (Angelopoulos and Bates, arXiv:2107.07511) about a power law fitted by quantile
+regression (Romano, Patterson and Candès, arXiv:1905.03222): a share 1 - alpha of the atoms has a force error below
+``quantile * uncertainty**exponent`` whatever the distribution, as long as new structures are drawn like those of the
+calibration. They must not be those that the potential was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+Values = Sequence[float] | FloatArray
+Groups = Sequence[int] | npt.NDArray[np.int64]
+
+UNITS = {'gamma': '', 'spread': 'eV/Å'}
+"""Of each measure of uncertainty; the error is in eV/Å."""
+EXPONENTS = np.linspace(0, 3, 61)
+MIN_STRUCTURES = 6
+HALT_FACTOR = 5.0
+"""Bound at which a run halts, in accepted errors: the ratio of the thresholds that are the defaults."""
+# One structure in so many fits the exponent, the others the quantile.
+FIT_EVERY = 3
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Bound of the force error of an atom, ``quantile * max(uncertainty, smallest)**exponent`` (eV/Å)."""
+
+    measure: str
+    """Of the uncertainty: "gamma" (no unit) or "spread" (eV/Å)."""
+    alpha: float
+    """Share of the atoms whose error may exceed the bound."""
+    exponent: float
+    """Of the uncertainty; 0 if it says nothing of the error."""
+    quantile: float
+    """Bound (eV/Å) where the uncertainty is 1."""
+    scale: float
+    """Predicted root mean square error (eV/Å) where the uncertainty is 1."""
+    smallest: float
+    """The bound falls no further below this uncertainty (1st percentile of those that are not 0)."""
+    largest: float
+    """Largest finite uncertainty of the calibration; bounds beyond it are extrapolated."""
+    n_atoms: int
+    """Atoms of the quantile; those of the exponent are others."""
+    n_structures: int
+    """Structures of these atoms."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the uncertainty."""
+        return UNITS[self.measure]
+
+    def bound(self, uncertainty: Values) -> FloatArray:
+        """Bound of the force error (eV/Å) of each atom, (n,); inf where the uncertainty is."""
+        return self.quantile * self._power(uncertainty)
+
+    def predicted(self, uncertainty: Values) -> FloatArray:
+        """Expected root mean square force error (eV/Å) of each atom, (n,)."""
+        return self.scale * self._power(uncertainty)
+
+    def thresholds(self, max_force_error: float, halt_factor: float = HALT_FACTOR) -> tuple[float, float]:
+        """Uncertainties above which a frame is a candidate, and above which a run halts.
+
+        Parameters
+        ----------
+        max_force_error
+            Accepted error of the force on an atom (eV/Å).
+        halt_factor
+            The run halts where the bound is this many times the accepted error: from there on its frames are too wrong
+            to be worth a label, below it they are what is looked for.
+
+        Returns
+        -------
+        tuple
+            The lower is where the bound reaches the accepted error, but no higher than the largest uncertainty of the
+            calibration, for beyond that nothing was tested; the upper is at most ``halt_factor`` times that largest.
+            Of atoms drawn like those of the calibration, at most a share alpha has a larger error and is below the
+            lower one.
+
+        Raises
+        ------
+        ValueError
+            If an argument is out of range, or the uncertainty says nothing of the error.
+        """
+        if not (math.isfinite(max_force_error) and max_force_error > 0):
+            raise ValueError(f'"max_force_error" ({max_force_error}) must be a positive number of eV/Å')
+        if not (math.isfinite(halt_factor) and halt_factor > 1):
+            raise ValueError(f'"halt_factor" ({halt_factor}) must be above 1')
+        if self.exponent == 0:
+            raise ValueError(
+                f'no threshold keeps "max_force_error": on {self.n_structures} structures the {self.measure} says '
+                f'nothing of the force error; give thresholds of the {self.measure} instead, or more test structures'
+            )
+        # In logarithms, as a small exponent overflows.
+        low, high = (
+            math.log(factor * max_force_error / self.quantile) / self.exponent for factor in (1.0, halt_factor)
+        )
+        top = math.log(self.largest)
+        return math.exp(min(low, top)), math.exp(min(high, top + math.log(halt_factor)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-serialisable dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
+        """The calibration that :meth:`to_dict` gave."""
+        names = {field.name for field in fields(cls)}
+        if set(content) != names:
+            raise ValueError(f'a calibration has "{", ".join(sorted(names))}", not "{", ".join(sorted(content))}"')
+        return cls(**content)
+
+    def _power(self, uncertainty: Values) -> FloatArray:
+        values = np.asarray(uncertainty, dtype=np.float64)
+        return np.where(np.isinf(values), np.inf, np.maximum(values, self.smallest) ** self.exponent)
+
+
+def calibrate(
+    uncertainty: Values, error: Values, groups: Groups | None = None, alpha: float = 0.1, measure: str = 'gamma'
+) -> Calibration:
+    """Calibrate an uncertainty on atoms whose force errors are known.
+
+    A third of the structures fits the exponent, the others give the conformal quantile of ``error /
+    uncertainty**exponent``: the ceil((n + 1)(1 - alpha))-th smallest of n atoms.
+
+    Parameters
+    ----------
+    uncertainty
+        (n,) of each atom, without unit (γ) or eV/Å; atoms where it is infinite are left out.
+    error
+        (n,) norm of the error of the force on each atom (eV/Å).
+    groups
+        (n,) index of the structure of each atom: atoms of one structure are alike and stay together. By default each
+        is a structure of its own.
+    alpha
+        Share of the atoms whose error may exceed the bound.
+    measure
+        "gamma" or "spread".
+
+    Raises
+    ------
+    ValueError
+        If arrays do not fit together or hold what they cannot, or structures or atoms are too few.
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f'"alpha" ({alpha}) must be between 0 and 1')
+    if measure not in UNITS:
+        raise ValueError(f'"measure" ("{measure}") must be one of "{", ".join(UNITS)}"')
+    u, e, g = _checked(uncertainty, error, groups)
+    finite = np.isfinite(u)
+    u, e, g = u[finite], e[finite], g[finite]
+    structures, number = np.unique(g, return_inverse=True)
+    if len(structures) < MIN_STRUCTURES:
+        raise ValueError(f'a calibration needs {MIN_STRUCTURES} structures, "groups" has {len(structures)}')
+    fits = number % FIT_EVERY == 0
+    n = int((~fits).sum())
+    rank = math.ceil((n + 1) * (1 - alpha))
+    if rank > n:
+        least = math.ceil((1 - alpha) / alpha)
+        raise ValueError(f'"alpha" ({alpha:g}) needs {least} atoms for its quantile, there are {n}; raise it')
+    if not np.any(u > 0):
+        raise ValueError('"uncertainty" is 0 for all atoms')
+    smallest = float(np.percentile(u[u > 0], 1))
+    floored = np.maximum(u, smallest)
+    exponent = _exponent(floored[fits], e[fits], alpha)
+    scores = e[~fits] / floored[~fits] ** exponent
+    return Calibration(
+        measure=measure,
+        alpha=alpha,
+        exponent=exponent,
+        quantile=float(np.sort(scores)[rank - 1]),
+        scale=float(np.sqrt(np.mean(scores**2))),
+        smallest=smallest,
+        largest=float(u.max()),
+        n_atoms=n,
+        n_structures=len(np.unique(g[~fits])),
+    )
+
+
+def coverage(
+    calibration: Calibration, uncertainty: Values, error: Values, groups: Groups | None = None
+) -> dict[str, float]:
+    """Share of atoms whose error the bound covers.
+
+    Parameters
+    ----------
+    calibration
+        From other structures.
+    uncertainty, error, groups
+        As of :func:`calibrate`.
+
+    Returns
+    -------
+    dict
+        ``coverage``, its ``standard_error`` (of structures drawn anew, whose atoms are alike), ``nominal`` and ``n``.
+    """
+    u, e, g = _checked(uncertainty, error, groups)
+    return _share(e <= calibration.bound(u), g, calibration.alpha)
+
+
+def cross_coverage(
+    uncertainty: Values, error: Values, groups: Groups | None = None, alpha: float = 0.1, folds: int = 5
+) -> dict[str, float]:
+    """Share of atoms covered by the bounds of calibrations that have not seen their structures.
+
+    It judges the calibration of a set without another set: each of ``folds`` parts of the structures is tested on the
+    calibration of the others. Arguments and result as of :func:`calibrate` and :func:`coverage`.
+    """
+    u, e, g = _checked(uncertainty, error, groups)
+    _, number = np.unique(g, return_inverse=True)
+    # Blocks, as neighbours in a trajectory are alike.
+    fold = number * folds // (number.max() + 1)
+    covered = np.zeros(len(u), dtype=bool)
+    for part in range(folds):
+        test = fold == part
+        covered[test] = e[test] <= calibrate(u[~test], e[~test], g[~test], alpha).bound(u[test])
+    return _share(covered, g, alpha)
+
+
+def reliability(
+    calibration: Calibration, uncertainty: Values, error: Values, bins: int = 10
+) -> dict[str, list[float]]:
+    """Table behind a reliability diagram: atoms in bins of equal number by their uncertainty.
+
+    Returns
+    -------
+    dict
+        Columns, one number per bin: ``uncertainty`` (mean), ``predicted`` and ``observed`` (root mean square force
+        error, eV/Å), ``bound`` (mean, eV/Å), ``coverage`` and ``n``. Atoms of infinite uncertainty are left out.
+    """
+    u, e, _ = _checked(uncertainty, error, None)
+    order = np.argsort(u[np.isfinite(u)], kind='stable')
+    u, e = u[np.isfinite(u)][order], e[np.isfinite(u)][order]
+    columns: dict[str, list[float]] = {
+        name: [] for name in ('uncertainty', 'predicted', 'observed', 'bound', 'coverage', 'n')
+    }
+    for part in np.array_split(np.arange(len(u)), min(bins, len(u))):
+        bound = calibration.bound(u[part])
+        columns['uncertainty'].append(float(u[part].mean()))
+        columns['predicted'].append(float(np.sqrt(np.mean(calibration.predicted(u[part]) ** 2))))
+        columns['observed'].append(float(np.sqrt(np.mean(e[part] ** 2))))
+        columns['bound'].append(float(bound.mean()))
+        columns['coverage'].append(float(np.mean(e[part] <= bound)))
+        columns['n'].append(len(part))
+    return columns
+
+
+def alarms(uncertainty: Values, error: Values, threshold: float, max_force_error: float) -> dict[str, float | None]:
+    """What a threshold of the uncertainty misses, and what it raises for nothing.
+
+    Returns
+    -------
+    dict
+        ``n`` atoms, of which ``bad`` have a larger error than accepted (eV/Å) and ``alarms`` exceed the threshold;
+        ``missed`` are bad without an alarm (false negatives), ``false_alarms`` the reverse; ``missed_share`` of all
+        atoms, ``missed_share_of_bad`` and ``false_share_of_alarms`` (None if there are none to divide by).
+    """
+    u, e, _ = _checked(uncertainty, error, None)
+    alarm, bad = u > threshold, e > max_force_error
+    missed, false = int(np.sum(bad & ~alarm)), int(np.sum(alarm & ~bad))
+    n_bad, n_alarms = int(bad.sum()), int(alarm.sum())
+    return {
+        'n': len(u),
+        'bad': n_bad,
+        'alarms': n_alarms,
+        'missed': missed,
+        'false_alarms': false,
+        'missed_share': missed / len(u),
+        'missed_share_of_bad': missed / n_bad if n_bad else None,
+        'false_share_of_alarms': false / n_alarms if n_alarms else None,
+    }
+
+
+def _checked(
+    uncertainty: Values, error: Values, groups: Groups | None
+) -> tuple[FloatArray, FloatArray, npt.NDArray[Any]]:
+    u, e = np.asarray(uncertainty, dtype=np.float64), np.asarray(error, dtype=np.float64)
+    g = np.arange(len(u)) if groups is None else np.asarray(groups)
+    if u.ndim != 1 or not u.shape == e.shape == g.shape:
+        raise ValueError(
+            f'"uncertainty" {u.shape}, "error" {e.shape} and "groups" {g.shape} must be as many numbers, one per atom'
+        )
+    if len(u) == 0:
+        raise ValueError('"uncertainty" and "error" are of no atom')
+    if np.isnan(u).any() or (u < 0).any():
+        raise ValueError('"uncertainty" must be 0 or above for every atom')
+    if not np.isfinite(e).all() or (e < 0).any():
+        raise ValueError('"error" must be finite and 0 or above for every atom')
+    return u, e, g
+
+
+def _exponent(uncertainty: FloatArray, error: FloatArray, alpha: float) -> float:
+    """Exponent of the power law through the 1 - alpha quantile of the errors: least pinball loss in logarithms."""
+    log_u, log_e = np.log(uncertainty), np.log(np.maximum(error, 1e-12))
+    losses = []
+    for exponent in EXPONENTS:
+        rest = log_e - exponent * log_u
+        rest -= np.quantile(rest, 1 - alpha)
+        losses.append(float(np.mean(np.maximum((1 - alpha) * rest, -alpha * rest))))
+    return float(EXPONENTS[int(np.argmin(losses))])
+
+
+def _share(covered: npt.NDArray[np.bool_], groups: npt.NDArray[Any], alpha: float) -> dict[str, float]:
+    share = float(covered.mean())
+    _, number = np.unique(groups, return_inverse=True)
+    per_structure = np.bincount(number, weights=covered - share)
+    error = float(np.sqrt(np.sum(per_structure**2)) / len(covered))
+    return {'coverage': share, 'standard_error': error, 'nominal': 1 - alpha, 'n': len(covered)}

@@ -1,0 +1,94 @@
+"""Section ``[validation]``: what a trained potential must get right, and what happens if it does not."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.base import PluginConfig, StrictModel, TrainerField, ValidatorField
+from aiida_traincraft.science.config.systems import GeometryConfig
+
+ERROR = '_error'
+"""Ending of the name of a quantity's difference from the reference."""
+
+
+class ValidatorConfig(PluginConfig):
+    """What all validators share."""
+
+    quantities: ClassVar[dict[str, str]] = {}
+    """Numbers that the validator may give, and their units."""
+    compares: ClassVar[bool] = False
+    """Whether a reference can be asked for the same numbers."""
+    needs: ClassVar[frozenset[str]] = frozenset({'energy', 'forces'})
+    """Properties that the potential, and a reference, must give."""
+
+    name: str | None = Field(default=None, pattern=r'^[a-z][a-z0-9]*(_[a-z0-9]+)*$')
+    """Name in reports; by default the type. Two validators of one type need names."""
+    at_most: dict[str, float] = {}
+    """Largest magnitude allowed of a number, in the unit of the number."""
+    at_least: dict[str, float] = {}
+    """Smallest value allowed of a number, in the unit of the number."""
+
+    @property
+    def label(self) -> str:
+        """Name, or else the type."""
+        return self.name or self.type
+
+    @model_validator(mode='after')
+    def _known_quantities(self) -> ValidatorConfig:
+        allowed = set(self.quantities)
+        if self.compares:
+            allowed |= {name + ERROR for name in self.quantities}
+        for key in ('at_most', 'at_least'):
+            unknown = sorted(set(getattr(self, key)) - allowed)
+            if unknown:
+                raise ValueError(
+                    f'"{key}" names {", ".join(unknown)}, which {self.type!r} does not give; it gives '
+                    f'{", ".join(sorted(allowed))}'
+                )
+        return self
+
+
+class StructureValidatorConfig(ValidatorConfig):
+    """A validator that starts from one structure."""
+
+    compares: ClassVar[bool] = True
+
+    system: str | None = None
+    """System of the campaign whose starting geometry is taken."""
+    geometry: GeometryConfig | None = None
+    """A geometry of its own, in place of a system."""
+    reference: bool = False
+    """Whether the campaign's labelling computes the same structures, so that differences can be told (``..._error``).
+    The structures are those that the potential relaxed."""
+
+    @model_validator(mode='after')
+    def _one_start(self) -> StructureValidatorConfig:
+        if (self.system is None) == (self.geometry is None):
+            raise ValueError('give exactly one of "system" and "geometry"')
+        limited = [name for name in (*self.at_most, *self.at_least) if name.endswith(ERROR)]
+        if limited and not self.reference:
+            raise ValueError(f'{", ".join(limited)}: a limit of a difference needs reference = true')
+        return self
+
+
+class ValidationConfig(StrictModel):
+    """Section ``[validation]``."""
+
+    validators: list[ValidatorField] = Field(min_length=1)
+    """What to ask the potential, in order."""
+    on_failure: Literal['warn', 'continue', 'fail'] = 'warn'
+    """What a campaign does if a limit is not kept: say so, go on with the loop for more labels, or end as failed."""
+    every: int = Field(default=0, ge=0)
+    """Cycles between two validations; 0 validates the last potential only."""
+    dielectric: TrainerField | None = None
+    """Model of dipoles and polarizabilities, trained on the same labels, for the spectra of a potential without."""
+
+    @model_validator(mode='after')
+    def _labels(self) -> ValidationConfig:
+        labels = [getattr(config, 'label', config.type) for config in self.validators]
+        repeated = sorted({label for label in labels if labels.count(label) > 1})
+        if repeated:
+            raise ValueError(f'validators need names of their own ("name"); repeated: {", ".join(repeated)}')
+        return self

@@ -1,0 +1,60 @@
+"""A file for ``traincraft validate-potential``: validators without a campaign."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from aiida_traincraft.science import registry
+from aiida_traincraft.science.config.base import (
+    CalculatorField,
+    ConfigError,
+    ConfigIssue,
+    LabellerField,
+    StrictModel,
+    explain,
+)
+from aiida_traincraft.science.config.codes import CodesConfig
+from aiida_traincraft.science.config.run import RunConfig
+from aiida_traincraft.science.config.validation import ValidationConfig
+
+
+class ValidationRunConfig(StrictModel):
+    """One TOML file."""
+
+    validation: ValidationConfig
+    """What to ask the potential."""
+    potential: CalculatorField | None = None
+    """A potential that was not trained here: the calculator that evaluates it, with the names of its files."""
+    labelling: LabellerField | None = None
+    """Who computes the reference; needed by validators with ``reference = true``."""
+    run: RunConfig = RunConfig(name='validation')
+    """Name, seed and plugins."""
+    codes: CodesConfig = CodesConfig()
+    """What runs where."""
+
+
+def load_validation_run(path: Path) -> ValidationRunConfig:
+    """Read and validate a TOML file; plugins named in ``[run] plugins`` are loaded first.
+
+    Raises
+    ------
+    ConfigError
+        With every error found, each with its key.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([ConfigIssue(str(path), f'no valid TOML: {error}')], 'cannot read the config') from None
+    run = data.get('run')
+    files = run.get('plugins', []) if isinstance(run, dict) else []
+    try:
+        registry.load_plugins([path.parent / str(file) for file in files])
+        return ValidationRunConfig.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as error:
+        raise ConfigError(explain(error, ValidationRunConfig), path.name) from None
+    except Exception as error:
+        raise ConfigError([ConfigIssue('run.plugins', str(error))], path.name) from error

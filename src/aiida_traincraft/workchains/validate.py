@@ -1,0 +1,134 @@
+"""Validate a potential: numbers of physics, held against limits and against a reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, if_
+from aiida.plugins import CalculationFactory, WorkflowFactory
+
+from aiida_traincraft.calculations.validation import (
+    build_validation_starts,
+    judge_validation,
+    store_planned,
+    take_section,
+)
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.validation import ValidationData
+from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.workchains.base import TraincraftWorkChain
+
+
+class ValidateWorkChain(TraincraftWorkChain):
+    """Run the validators of ``[validation]`` on the compute node and the labeller on what they compare with.
+
+    That a limit is not kept is a result: exit status 0. Who called decides what follows.
+    """
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define ports, outline and exit codes."""
+        super().define(spec)
+        spec.input_namespace(
+            'files', valid_type=orm.SinglefileData, dynamic=True, help='Files that geometry sources read.'
+        )
+        spec.input('potential', valid_type=PotentialData, help='The potential to validate.')
+        spec.input(
+            'dielectric', valid_type=PotentialData, required=False, help='Model of dipoles and polarizabilities.'
+        )
+        spec.input('test_set', valid_type=DatasetData, required=False, help='The sealed test set.')
+        spec.output_namespace(
+            'validators', valid_type=ValidationData, dynamic=True, help='What each validator found, by its label.'
+        )
+        spec.output('ledger', valid_type=LedgerData, required=False, help='What became of the reference structures.')
+        spec.outline(
+            cls.build,
+            cls.validate,
+            cls.inspect_validation,
+            if_(cls.has_reference)(cls.label, cls.inspect_labels),
+            cls.judge,
+        )
+        spec.exit_code(400, 'ERROR_VALIDATION_FAILED', message='The validators could not be run: {reason}')
+        spec.exit_code(401, 'ERROR_REFERENCE_FAILED', message='The reference could not be computed: {reason}')
+
+    def build(self) -> None:
+        """Build the structures that validators start from."""
+        self.ctx.section = self.call_once('section', take_section, config=self.inputs.config).uuid
+        if any(table.get('geometry') is not None for table in self._tables()):
+            files = {f'files__{name}': node for name, node in self.inputs.get('files', {}).items()}
+            seed = orm.Int(self.section('run')['seed'])
+            starts = self.call_once(
+                'starts',
+                build_validation_starts,
+                section=orm.load_node(self.ctx.section),
+                seed=seed,
+                **files,
+                **self.plugin_nodes(),
+            )
+            self.ctx.starts = starts.uuid
+
+    def validate(self) -> ToContext:
+        """Run the validators."""
+        seed, jobs, places = self.section('run')['seed'], [], 0
+        for table in self._tables():
+            start = None
+            if table.get('geometry') is not None:
+                start, places = places, places + 1
+            label = table['name'] or table['type']
+            jobs.append({'config': table, 'start': start, 'seed': derive_seed(seed, 'validate', label)})
+        inputs = self.potential_inputs(self.inputs.potential, {'validators': jobs})
+        inputs |= {port: self.inputs[port] for port in ('dielectric', 'test_set') if port in self.inputs}
+        if 'starts' in self.ctx:
+            inputs['starts'] = orm.load_node(self.ctx.starts)
+        return ToContext(validation=self.submit_once('validate', CalculationFactory('traincraft.validate'), inputs))
+
+    def inspect_validation(self) -> ExitCode | None:
+        """Without findings there is nothing to judge."""
+        if (reason := self.failed([self.ctx.validation])) is not None:
+            return self.exit_codes.ERROR_VALIDATION_FAILED.format(reason=reason)
+        return None
+
+    def has_reference(self) -> bool:
+        """Whether a validator compares with the labeller."""
+        asked = any(table.get('reference') for table in self._tables())
+        return asked and 'planned' in self.ctx.validation.outputs
+
+    def label(self) -> ToContext:
+        """Ask the labeller for the same structures."""
+        manifest = self.call_once(
+            'store_planned',
+            store_planned,
+            section=orm.load_node(self.ctx.section),
+            planned=self.ctx.validation.outputs.planned,
+            **self.plugin_nodes(),
+        )
+        inputs = self.shared_inputs() | {'structures': manifest}
+        return ToContext(labelled=self.submit_once('label', WorkflowFactory('traincraft.label'), inputs))
+
+    def inspect_labels(self) -> ExitCode | None:
+        """Pass the ledger on; a labeller that fails leaves no reference."""
+        if 'ledger' in self.ctx.labelled.outputs:
+            self.out('ledger', self.ctx.labelled.outputs.ledger)
+        if (reason := self.failed([self.ctx.labelled])) is not None:
+            return self.exit_codes.ERROR_REFERENCE_FAILED.format(reason=reason)
+        return None
+
+    def judge(self) -> None:
+        """Hold the numbers against the limits."""
+        found = self.ctx.validation.outputs
+        inputs: dict[str, Any] = {'section': orm.load_node(self.ctx.section), 'findings': found.findings}
+        if 'planned' in found:
+            inputs['planned'] = found.planned
+        if 'labelled' in self.ctx:
+            inputs['labels'] = self.ctx.labelled.outputs.manifest
+        judged = self.call_once('judge', judge_validation, **inputs, **self.plugin_nodes())
+        for label, node in judged.items():
+            self.out(f'validators.{label}', node)
+            self.report(str(node))
+
+    def _tables(self) -> list[dict[str, Any]]:
+        tables: list[dict[str, Any]] = self.section('validation')['validators']
+        return tables
