@@ -225,9 +225,7 @@ def cross_coverage(
     return _share(covered, g, alpha)
 
 
-def reliability(
-    calibration: Calibration, uncertainty: Values, error: Values, bins: int = 10
-) -> dict[str, list[float]]:
+def reliability(calibration: Calibration, uncertainty: Values, error: Values, bins: int = 10) -> dict[str, list[float]]:
     """Table behind a reliability diagram: atoms in bins of equal number by their uncertainty.
 
     Returns
