@@ -22,6 +22,7 @@ STAGES = {
     'dataset': 'label',
     'train': 'train',
     'explore': 'explore',
+    'calibrate': 'train',
     'dielectric': 'train',
     'validate': 'validate',
     'distil': 'distil',
@@ -149,6 +150,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
                 'uncertain': sum(report['n_uncertain'] or 0 for report in reports),
                 'selected': sum(report['n_selected'] for report in reports),
                 'funnel': [stage for report in reports for stage in report['stages']],
+                'calibration': _calibration(steps.get(f'calibrate_{number:03d}')),
                 'measure': training.outputs.potential.measure if potential else None,
                 'max_uncertainty': max(uncertainties, default=None),
                 'seconds': round(sum(_seconds(node) for node in members), 1),
@@ -180,6 +182,15 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         'uuids': {'campaign': campaign.uuid, 'config': campaign.inputs.config.uuid}
         | {name: node.uuid for name, node in named.items() if isinstance(node, orm.Data)},
     }
+
+
+def _calibration(process: orm.ProcessNode | None) -> dict[str, Any] | None:
+    """Thresholds of a cycle, and what they miss."""
+    if process is None or not process.is_finished_ok:
+        return None
+    node = process.outputs.result
+    names = ('measure', 'alpha', 'max_force_error', 'lo', 'hi', 'coverage', 'alarms', 'reason')
+    return {name: node.base.attributes.get(name) for name in names} | {'uuid': node.uuid}
 
 
 def verdicts(nodes: Mapping[str, ValidationData]) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 The bound is a conformal quantile (Angelopoulos and Bates, arXiv:2107.07511) about a power law fitted by quantile
 regression (Romano, Patterson and Candès, arXiv:1905.03222): a share 1 - alpha of the atoms has a force error below
-``quantile * uncertainty**exponent`` whatever the distribution, as long as new structures are drawn like those of the
-calibration. They must not be those that the potential was trained on.
+``quantile * uncertainty**exponent``, as long as new structures are drawn like those of the calibration, which must
+not be those that the potential was trained on.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ EXPONENTS = np.linspace(0, 3, 61)
 MIN_STRUCTURES = 6
 HALT_FACTOR = 5.0
 """Bound at which a run halts, in accepted errors: the ratio of the thresholds that are the defaults."""
-# One structure in so many fits the exponent, the others the quantile.
-FIT_EVERY = 3
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Calibration:
     largest: float
     """Largest finite uncertainty of the calibration; bounds beyond it are extrapolated."""
     n_atoms: int
-    """Atoms of the quantile; those of the exponent are others."""
+    """Atoms of finite uncertainty."""
     n_structures: int
     """Structures of these atoms."""
 
@@ -80,10 +78,11 @@ class Calibration:
         Returns
         -------
         tuple
-            The lower is where the bound reaches the accepted error, but no higher than the largest uncertainty of the
-            calibration, for beyond that nothing was tested; the upper is at most ``halt_factor`` times that largest.
-            Of atoms drawn like those of the calibration, at most a share alpha has a larger error and is below the
-            lower one.
+            The lower is where the bound reaches the accepted error, kept between ``smallest``, above which is nearly
+            every atom, and ``largest``, beyond which nothing was tested. Unless ``bound(smallest)`` exceeds the
+            accepted error, at most a share alpha of all atoms has a larger error and is not above the threshold. The
+            upper is kept between ``largest`` (frames like the tested ones never halt a run) and ``halt_factor`` times
+            that.
 
         Raises
         ------
@@ -100,23 +99,25 @@ class Calibration:
                 f'nothing of the force error; give thresholds of the {self.measure} instead, or more test structures'
             )
         # In logarithms, as a small exponent overflows.
-        low, high = (
-            math.log(factor * max_force_error / self.quantile) / self.exponent for factor in (1.0, halt_factor)
+        wider, top = math.log(halt_factor), math.log(self.largest)
+        low = math.log(max_force_error / self.quantile) / self.exponent
+        high = low + wider / self.exponent
+        return (
+            math.exp(min(max(low, math.log(self.smallest)), top)),
+            math.exp(min(max(high, top), top + wider)),
         )
-        top = math.log(self.largest)
-        return math.exp(min(low, top)), math.exp(min(high, top + math.log(halt_factor)))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-serialisable dict."""
-        return asdict(self)
+        """JSON-serialisable dict, with the units."""
+        return asdict(self) | {'units': {'uncertainty': self.unit, 'error': 'eV/Å'}}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Calibration:
         """The calibration that :meth:`to_dict` gave."""
         names = {field.name for field in fields(cls)}
-        if set(content) != names:
-            raise ValueError(f'a calibration has "{", ".join(sorted(names))}", not "{", ".join(sorted(content))}"')
-        return cls(**content)
+        if set(content) - {'units'} != names:
+            raise ValueError(f'a calibration has {", ".join(sorted(names))}, this has {", ".join(sorted(content))}')
+        return cls(**{name: content[name] for name in names})
 
     def _power(self, uncertainty: Values) -> FloatArray:
         values = np.asarray(uncertainty, dtype=np.float64)
@@ -128,8 +129,9 @@ def calibrate(
 ) -> Calibration:
     """Calibrate an uncertainty on atoms whose force errors are known.
 
-    A third of the structures fits the exponent, the others give the conformal quantile of ``error /
-    uncertainty**exponent``: the ceil((n + 1)(1 - alpha))-th smallest of n atoms.
+    The quantile is the ceil((n + 1)(1 - alpha))-th smallest of ``error / uncertainty**exponent`` of n atoms. The
+    exponent comes from the same atoms, against the letter of conformal prediction: from a third of the structures it
+    was twice as uncertain, and from all the coverage was within 1 % of nominal (γ of copper, 65 structures of 8 atoms).
 
     Parameters
     ----------
@@ -157,11 +159,9 @@ def calibrate(
     u, e, g = _checked(uncertainty, error, groups)
     finite = np.isfinite(u)
     u, e, g = u[finite], e[finite], g[finite]
-    structures, number = np.unique(g, return_inverse=True)
-    if len(structures) < MIN_STRUCTURES:
-        raise ValueError(f'a calibration needs {MIN_STRUCTURES} structures, "groups" has {len(structures)}')
-    fits = number % FIT_EVERY == 0
-    n = int((~fits).sum())
+    n, n_structures = len(u), len(np.unique(g))
+    if n_structures < MIN_STRUCTURES:
+        raise ValueError(f'a calibration needs {MIN_STRUCTURES} structures, "groups" has {n_structures}')
     rank = math.ceil((n + 1) * (1 - alpha))
     if rank > n:
         least = math.ceil((1 - alpha) / alpha)
@@ -170,18 +170,21 @@ def calibrate(
         raise ValueError('"uncertainty" is 0 for all atoms')
     smallest = float(np.percentile(u[u > 0], 1))
     floored = np.maximum(u, smallest)
-    exponent = _exponent(floored[fits], e[fits], alpha)
-    scores = e[~fits] / floored[~fits] ** exponent
+    exponent = _exponent(floored, e, alpha)
+    scores = e / floored**exponent
+    quantile = float(np.sort(scores)[rank - 1])
+    if quantile == 0:
+        raise ValueError('"error" is 0 for nearly all atoms: there is nothing to calibrate')
     return Calibration(
         measure=measure,
         alpha=alpha,
         exponent=exponent,
-        quantile=float(np.sort(scores)[rank - 1]),
+        quantile=quantile,
         scale=float(np.sqrt(np.mean(scores**2))),
         smallest=smallest,
         largest=float(u.max()),
         n_atoms=n,
-        n_structures=len(np.unique(g[~fits])),
+        n_structures=n_structures,
     )
 
 
@@ -215,9 +218,9 @@ def cross_coverage(
     calibration of the others. Arguments and result as of :func:`calibrate` and :func:`coverage`.
     """
     u, e, g = _checked(uncertainty, error, groups)
-    _, number = np.unique(g, return_inverse=True)
-    # Blocks, as neighbours in a trajectory are alike.
-    fold = number * folds // (number.max() + 1)
+    names, number = np.unique(g, return_inverse=True)
+    # Shuffled, so that the parts have nothing to do with how the structures were made.
+    fold = np.random.default_rng(0).permutation(len(names))[number] % folds
     covered = np.zeros(len(u), dtype=bool)
     for part in range(folds):
         test = fold == part
@@ -235,20 +238,20 @@ def reliability(calibration: Calibration, uncertainty: Values, error: Values, bi
         error, eV/Å), ``bound`` (mean, eV/Å), ``coverage`` and ``n``. Atoms of infinite uncertainty are left out.
     """
     u, e, _ = _checked(uncertainty, error, None)
-    order = np.argsort(u[np.isfinite(u)], kind='stable')
-    u, e = u[np.isfinite(u)][order], e[np.isfinite(u)][order]
-    columns: dict[str, list[float]] = {
-        name: [] for name in ('uncertainty', 'predicted', 'observed', 'bound', 'coverage', 'n')
+    finite = np.isfinite(u)
+    order = np.argsort(u[finite], kind='stable')
+    u, e = u[finite][order], e[finite][order]
+    bound, predicted = calibration.bound(u), calibration.predicted(u)
+    parts = [part for part in np.array_split(np.arange(len(u)), bins) if len(part)]
+    columns = {
+        'uncertainty': [u[part].mean() for part in parts],
+        'predicted': [np.sqrt(np.mean(predicted[part] ** 2)) for part in parts],
+        'observed': [np.sqrt(np.mean(e[part] ** 2)) for part in parts],
+        'bound': [bound[part].mean() for part in parts],
+        'coverage': [np.mean(e[part] <= bound[part]) for part in parts],
+        'n': [len(part) for part in parts],
     }
-    for part in np.array_split(np.arange(len(u)), min(bins, len(u))):
-        bound = calibration.bound(u[part])
-        columns['uncertainty'].append(float(u[part].mean()))
-        columns['predicted'].append(float(np.sqrt(np.mean(calibration.predicted(u[part]) ** 2))))
-        columns['observed'].append(float(np.sqrt(np.mean(e[part] ** 2))))
-        columns['bound'].append(float(bound.mean()))
-        columns['coverage'].append(float(np.mean(e[part] <= bound)))
-        columns['n'].append(len(part))
-    return columns
+    return {name: np.asarray(column).tolist() for name, column in columns.items()}
 
 
 def alarms(uncertainty: Values, error: Values, threshold: float, max_force_error: float) -> dict[str, float | None]:
@@ -298,12 +301,11 @@ def _checked(
 def _exponent(uncertainty: FloatArray, error: FloatArray, alpha: float) -> float:
     """Exponent of the power law through the 1 - alpha quantile of the errors: least pinball loss in logarithms."""
     log_u, log_e = np.log(uncertainty), np.log(np.maximum(error, 1e-12))
-    losses = []
-    for exponent in EXPONENTS:
-        rest = log_e - exponent * log_u
-        rest -= np.quantile(rest, 1 - alpha)
-        losses.append(float(np.mean(np.maximum((1 - alpha) * rest, -alpha * rest))))
-    return float(EXPONENTS[int(np.argmin(losses))])
+    rest = log_e - EXPONENTS[:, None] * log_u
+    rest -= np.quantile(rest, 1 - alpha, axis=1, keepdims=True)
+    losses = np.maximum((1 - alpha) * rest, -alpha * rest).mean(axis=1)
+    # The smallest of equals: 0 where all uncertainties are the same.
+    return float(EXPONENTS[int(np.argmax(losses <= losses.min() + 1e-9))])
 
 
 def _share(covered: npt.NDArray[np.bool_], groups: npt.NDArray[Any], alpha: float) -> dict[str, float]:

@@ -231,6 +231,7 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
         self.ctx.energy_rmse.append(overall['energy']['rmse'])
         self.ctx.new_labels = False
         self.ctx.limits_broken = None
+        self.calibrate()
         self.report(
             f'cycle {self.ctx.cycle}: test RMSE {1000 * self.ctx.energy_rmse[-1]:.2f} meV/atom, '
             f'{1000 * self.ctx.force_rmse[-1]:.2f} meV/Å after {self._labels_spent()} labels'
@@ -253,6 +254,8 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
         }
         if 'descriptors' in self.ctx.training.outputs:
             inputs['descriptors'] = self.ctx.training.outputs.descriptors
+        if self.ctx.calibration is not None:
+            inputs['calibration'] = orm.load_node(self.ctx.calibration)
         process = WorkflowFactory('traincraft.explore')
         return ToContext(explored=self.submit_once(f'explore_{self.ctx.exploration:03d}', process, inputs))
 

@@ -9,6 +9,7 @@ from aiida.engine import ExitCode, ToContext
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.calculations.select_structures import select_structures
+from aiida_traincraft.data.calibration import CalibrationData
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.ledger import LedgerData
@@ -20,13 +21,20 @@ from aiida_traincraft.workchains.base import TraincraftWorkChain
 NO_HALT = 1e300
 
 
-def thresholds(exploration: dict[str, Any], potential: PotentialData) -> tuple[float, float] | None:
-    """Uncertainty above which a frame is a candidate, and above which a run halts; None if the potential has none."""
+def thresholds(
+    exploration: dict[str, Any], potential: PotentialData, calibration: CalibrationData | None = None
+) -> tuple[float, float] | None:
+    """Uncertainty above which a frame is a candidate, and above which a run halts; None if the potential has none.
+
+    Those of a calibration that found some, else those of the config.
+    """
     if potential.measure is None:
         return None
     if potential.is_degenerate:
         # γ of a degenerate active set says nothing: every frame passes, diversity decides.
         return 0.0, NO_HALT
+    if calibration is not None and calibration.thresholds is not None:
+        return calibration.thresholds
     return exploration[f'{potential.measure}_lo'], exploration[f'{potential.measure}_hi']
 
 
@@ -35,6 +43,9 @@ def define_explore_ports(spec: Any) -> None:
     spec.input('potential', valid_type=PotentialData, help='Potential that drives the exploration.')
     spec.input('dataset', valid_type=DatasetData, help='What it was trained on: starting structures come from here.')
     spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the exploration.')
+    spec.input(
+        'calibration', valid_type=CalibrationData, required=False, help='What its uncertainty says of force errors.'
+    )
     spec.output_namespace('frames', valid_type=FramesData, dynamic=True, help='Candidates, one node per job.')
     spec.output_namespace('summaries', valid_type=orm.Dict, dynamic=True, help='How the runs of each job ended.')
 
@@ -58,7 +69,8 @@ class ExploreWorkChain(TraincraftWorkChain):
     def run_explorer(self) -> ToContext:
         """Start the explorer."""
         explorer = WorkflowFactory(f'traincraft.explore.{self.section("exploration")["type"]}')
-        inputs = self.shared_inputs() | {port: self.inputs[port] for port in ('potential', 'dataset', 'seed')}
+        ports = [port for port in ('potential', 'dataset', 'seed', 'calibration') if port in self.inputs]
+        inputs = self.shared_inputs() | {port: self.inputs[port] for port in ports}
         return ToContext(explorer=self.submit_once('explorer', explorer, inputs))
 
     def inspect_explorer(self) -> ExitCode | None:
@@ -72,7 +84,8 @@ class ExploreWorkChain(TraincraftWorkChain):
     def select(self) -> None:
         """Run the funnel."""
         parameters = {'seed': self.inputs.seed.value, 'budget': self.inputs.budget.value}
-        if (window := thresholds(self.section('exploration'), self.inputs.potential)) is not None:
+        calibration = self.inputs.get('calibration')
+        if (window := thresholds(self.section('exploration'), self.inputs.potential, calibration)) is not None:
             parameters |= dict(zip(('lo', 'hi'), window, strict=True))
         frames = {f'frames__{key}': node for key, node in self.ctx.explorer.outputs.frames.items()}
         optional = {'descriptors': self.inputs.descriptors} if 'descriptors' in self.inputs else {}

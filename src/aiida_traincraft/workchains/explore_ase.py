@@ -39,7 +39,7 @@ class ExploreAseWorkChain(TraincraftWorkChain):
         )
         if starts.n_frames == 0:
             return self.exit_codes.ERROR_NO_STARTS
-        window = thresholds(exploration, self.inputs.potential)
+        window = thresholds(exploration, self.inputs.potential, self.inputs.get('calibration'))
         # A potential that cannot say what it does not know gives evenly spaced frames.
         watch = window and {
             'lo': window[0],

@@ -9,6 +9,7 @@ from aiida.engine import ExitCode, ToContext
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
@@ -33,6 +34,7 @@ class TrainWorkChain(TraincraftWorkChain):
         super().define(spec)
         define_train_ports(spec)
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors on the sealed test set.')
+        spec.output('predictions', valid_type=FramesData, required=False, help='What the potential gives for it.')
         spec.outline(cls.run_trainer, cls.inspect_trainer, cls.score, cls.inspect_score)
         spec.exit_code(400, 'ERROR_TRAINER_FAILED', message='The training failed: {reason}')
         spec.exit_code(401, 'ERROR_SCORE_FAILED', message='The potential could not be scored: {reason}')
@@ -75,4 +77,5 @@ class TrainWorkChain(TraincraftWorkChain):
         if all(statistics['n'] == 0 for statistics in errors['overall'].values()):
             return self.exit_codes.ERROR_SCORE_FAILED.format(reason='no test structure could be evaluated')
         self.out('errors', errors)
+        self.out('predictions', self.ctx.score.outputs.predictions)
         return None

@@ -8,9 +8,11 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.plugins import WorkflowFactory
 
+from aiida_traincraft.calculations.calibrate import calibrate_uncertainty
 from aiida_traincraft.calculations.validation import dielectric_config
 from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.data.validation import ValidationData
+from aiida_traincraft.science.config.exploration import ForceErrorLimit
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.stopping import CONTENT
 from aiida_traincraft.workchains.base import TraincraftWorkChain
@@ -29,6 +31,30 @@ class ValidatingWorkChain(TraincraftWorkChain):
         spec.output('dielectric', valid_type=PotentialData, required=False, help='Model of dipoles for the spectra.')
         spec.exit_code(407, 'ERROR_VALIDATION_FAILED', message='The validation could not be run: {reason}')
         spec.exit_code(408, 'ERROR_LIMITS_NOT_KEPT', message='The potential does not keep its limits: {reason}')
+
+    def calibrate(self) -> None:
+        """Hold the uncertainty of the last potential against its force errors on the test set, if it has both."""
+        self.ctx.calibration = None
+        outputs = self.ctx.training.outputs
+        if 'predictions' not in outputs or outputs.potential.measure is None or outputs.potential.is_degenerate:
+            return
+        accepted = ForceErrorLimit.model_validate(
+            {key: value for key, value in self.section('exploration').items() if key in ForceErrorLimit.model_fields}
+        )
+        parameters = {
+            'measure': outputs.potential.measure,
+            'alpha': 1 - accepted.confidence,
+            'max_force_error': accepted.force_error,
+        }
+        found = self.call_once(
+            f'calibrate_{self.ctx.cycle:03d}',
+            calibrate_uncertainty,
+            predictions=outputs.predictions,
+            test_set=orm.load_node(self.ctx.dataset_test),
+            parameters=orm.Dict(parameters),
+        )
+        self.ctx.calibration = found.uuid
+        self.report(f'cycle {self.ctx.cycle}: {found}')
 
     def validates(self) -> bool:
         """Whether the last potential is to be validated now."""

@@ -1,0 +1,35 @@
+"""Calibration of a potential's uncertainty on the sealed test set."""
+
+from __future__ import annotations
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_traincraft.data.calibration import CalibrationData
+from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.frames import FramesData
+
+
+@calcfunction
+def calibrate_uncertainty(predictions: FramesData, test_set: DatasetData, parameters: orm.Dict) -> CalibrationData:
+    """Hold the uncertainties of a potential against its force errors.
+
+    Parameters
+    ----------
+    predictions
+        What the potential gives for the test set, with uncertainties.
+    test_set
+        The labels (split "test").
+    parameters
+        ``measure``, ``alpha``, ``max_force_error`` (eV/Å, or null).
+    """
+    labels = {frame.content_hash(): frame for frame in test_set.iterate('test')}
+    errors, uncertainties, groups = [], [], []
+    for index, frame in enumerate(predictions.get_frames()):
+        difference = frame.properties['forces'] - labels[frame.content_hash()].properties['forces']
+        errors.append(np.linalg.norm(difference, axis=1))
+        uncertainties.append(frame.properties['uncertainty'])
+        groups.append(np.full(len(frame), index))
+    joined = [np.concatenate(parts) if parts else np.empty(0) for parts in (uncertainties, errors, groups)]
+    return CalibrationData(joined[0], joined[1], joined[2].astype(int), **parameters.get_dict())
