@@ -21,7 +21,7 @@ TORCH ?= torch==2.13.0
 # Debian's pseudopotentials for the demo with DFT; any folder with Si.pz-vbc.UPF and Al.pz-vbc.UPF will do.
 PSEUDOS ?= /usr/share/espresso/pseudo
 
-.PHONY: demo demo-pace demo-mace demo-qe test test-fast lint setup setup-pace setup-mace setup-qe clean
+.PHONY: demo demo-pace demo-mace demo-qe test test-fast lint setup setup-pace setup-mace setup-qe setup-browser clean
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -52,16 +52,25 @@ setup-pace: .venv/.done .venv-pace/.done
 setup-mace: .venv/.done .venv-mace/.done
 	$(TRAINCRAFT) setup --create --wal --python $(MACE_BIN)/python
 
-# pw.x comes from Debian's packages where they can be installed; elsewhere the user has to.
-setup-qe:
-	@command -v pw.x >/dev/null || { \
+# Programs that are no Python packages come from Debian's packages where they can be installed; elsewhere the user has to.
+define debian
+	@command -v $(1) >/dev/null || { \
 		apt=$$(command -v apt-get) && root=$$([ "$$(id -u)" = 0 ] || command -v sudo) && \
-		$$root apt-get -qq update && $$root apt-get -qq install --no-install-recommends quantum-espresso quantum-espresso-data; \
+		$$root apt-get -qq update && $$root apt-get -qq install --no-install-recommends $(2); \
 	} >/dev/null || { \
-		echo 'pw.x of Quantum ESPRESSO is not there and cannot be installed here. Install it and put it on the PATH:'; \
-		echo '  apt install quantum-espresso quantum-espresso-data   or   conda install -c conda-forge qe'; \
+		echo '$(1) is not there and cannot be installed here. Install it and put it on the PATH:'; \
+		echo '  $(3)'; \
 		exit 1; \
 	}
+endef
+
+# pw.x of Quantum ESPRESSO.
+setup-qe:
+	$(call debian,pw.x,quantum-espresso quantum-espresso-data,apt install quantum-espresso quantum-espresso-data   or   conda install -c conda-forge qe)
+
+# Only tests need a browser.
+setup-browser:
+	$(call debian,chromium,chromium,apt install chromium)
 
 demo: setup
 	$(TRAINCRAFT) run examples/cu_demo.toml --stop-daemon
@@ -86,6 +95,7 @@ demo-qe: setup-qe setup
 
 test: .venv/.done .venv-pace/.done .venv-mace/.done
 	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
+	@$(MAKE) --no-print-directory setup-browser || echo 'The tests that need a browser are skipped.'
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 25
 
 test-fast: .venv/.done

@@ -20,6 +20,7 @@ FILES = {
     'dataset.extxyz',
     'test_set.extxyz',
     'learning_curve.png',
+    'report.html',
     'campaign.toml',
     'summary.json',
 }
@@ -95,6 +96,6 @@ def test_a_campaign_that_failed_early_leaves_what_it_has(campaign_content, pytho
     assert node.exit_status == 404
     assert isinstance(node, orm.WorkChainNode)
     summary = write_results(node, tmp_path / 'failed')
-    assert {path.name for path in (tmp_path / 'failed').iterdir()} == {'campaign.toml', 'summary.json'}
+    assert {path.name for path in (tmp_path / 'failed').iterdir()} == {'campaign.toml', 'report.html', 'summary.json'}
     assert summary['stop_reason'] == 'No starting structure passed the physical checks.'
     assert summary['cycles'] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import re
 import time
 import tomllib
@@ -44,6 +45,18 @@ FILES = {
     'billion.xsf': b'CRYSTAL\nPRIMVEC\n3 0 0\n0 3 0\n0 0 3\nPRIMCOORD\n1000000000 1\n29 0 0 0\n',
     'billion.cube': b'a\nb\n1000000000 0 0 0\n10 1 0 0\n10 0 1 0\n10 0 0 1\n29 0 0 0 0\n',
     'billion.cfg': b'Number of particles = 1000000000\nA = 1.0 Angstrom\n',
+    'billion.xyz.gz': gzip.compress(b'1000000000\n\nCu 0 0 0\n'),
+    'billion.vasp.gz': gzip.compress(b'Cu\n1.0\n3 0 0\n0 3 0\n0 0 3\nCu\n1000000000\nDirect\n0 0 0\n'),
+    'cut.xyz.gz': gzip.compress(b'1\n\nCu 0 0 0\n')[:-12],
+    'carriage_returns.xyz': b'1\r\rCu 0 0 0\r1000000000\r\rCu 0 0 0\r',
+    'wide_digits.xyz': '１０００００００００\n\nCu 0 0 0\n'.encode(),
+    'billion_columns.extxyz': b'1\nProperties=species:S:1:pos:R:1000000000\nCu 0 0 0\n',
+    'digits.vasp': b'Cu\n1.0\n3 0 0\n0 3 0\n0 0 3\nCu\n' + b'1' * 5000 + b'x\nDirect\n0 0 0\n',
+    'long_title.vasp': b'Cu' * 9000 + b'\n1.0\n3 0 0\n0 3 0\n0 0 3\nCu\n1000000000\nDirect\n0 0 0\n',
+    'XDATCAR': b'Cu\n1.0\n3 0 0\n0 3 0\n0 0 3\nCu\n1000000000\nDirect configuration= 1\n0 0 0\n',
+    'billion.lammpstrj': b'ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n1000000000\nITEM: BOX BOUNDS pp pp pp\n0 3\n0 3\n'
+    b'0 3\nITEM: ATOMS id type x y z\n1 1 0 0 0\n',
+    'billion.STRUCT_OUT': b'3 0 0\n0 3 0\n0 0 3\n 1000000000\n1 29 0 0 0\n',
     'negative.xyz': b'-4\n\nCu 0 0 0\n',
     'no_atoms.xyz': b'0\n\n',
     'unknown_element.xyz': b'1\n\nQq 0 0 0\n',

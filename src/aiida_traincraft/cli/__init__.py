@@ -23,6 +23,7 @@ from aiida_traincraft.cli.inspect import plugins, status, why
 from aiida_traincraft.cli.new import new
 from aiida_traincraft.cli.pseudos import pseudos
 from aiida_traincraft.cli.query import query
+from aiida_traincraft.cli.report import report
 from aiida_traincraft.cli.retry import retry_failed
 from aiida_traincraft.cli.run import resume, run, watch
 from aiida_traincraft.cli.schema import schema
@@ -77,6 +78,7 @@ for command in (
     export,
     health,
     status,
+    report,
     why,
     query,
     diff,

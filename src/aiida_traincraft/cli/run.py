@@ -48,7 +48,7 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
         profiles.await_pickup(node)
         click.echo(f'follow it with: traincraft watch {node.pk}')
         return
-    if not _watch(node.pk):
+    if not _watch(node.pk, outdir):
         return
     status = _finish(node.pk, outdir)
     if started and stop_daemon:
@@ -67,8 +67,9 @@ def watch(profile: str | None, campaign: str | None) -> None:
 
     profiles.load(profile)
     node = load_campaign_node(campaign)
-    if _watch(node.pk):
-        sys.exit(_finish(node.pk, _results_folder(node)))
+    folder = _results_folder(node)
+    if _watch(node.pk, folder):
+        sys.exit(_finish(node.pk, folder))
 
 
 @click.command()
@@ -100,21 +101,24 @@ def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
         if all(wait(pk, node.pk) for pk in again):
             sys.exit(max(report(pk) for pk in again))
         return
-    if _watch(node.pk):
-        sys.exit(_finish(node.pk, _results_folder(node)))
+    folder = _results_folder(node)
+    if _watch(node.pk, folder):
+        sys.exit(_finish(node.pk, folder))
 
 
-def _watch(pk: int) -> bool:
-    """Show progress until a campaign ends; False if the user, or a dead daemon, ended it before."""
+def _watch(pk: int, folder: Path) -> bool:
+    """Show progress until a campaign ends, with a report after each cycle; False if the user, or a dead daemon, did."""
     from aiida import orm
     from rich.console import Console
 
     from aiida_traincraft.cli.profile import is_alive
     from aiida_traincraft.cli.tables import progress_line
     from aiida_traincraft.provenance.campaign import progress
+    from aiida_traincraft.report.page import write_page
 
+    folder.mkdir(parents=True, exist_ok=True)
     console = Console()
-    last, line, seen, start = '', '', None, time.monotonic()
+    last, line, seen, reported, start = '', '', None, 0, time.monotonic()
     newest = (
         orm.QueryBuilder()
         .append(orm.ProcessNode, project='mtime', tag='process')
@@ -127,7 +131,11 @@ def _watch(pk: int) -> bool:
                 if changed != seen:
                     # Nothing is read again while no process moved: the cores belong to the jobs.
                     node, seen = orm.load_node(pk), changed
-                    line = progress_line(progress(node))
+                    state = progress(node)
+                    line = progress_line(state)
+                    if state.scored > reported and not node.is_terminated:
+                        reported = state.scored
+                        write_page(node, folder / 'report.html')
                 spinner.update(f'{line} [{time.monotonic() - start:.0f} s]')
                 if line != last and not console.is_terminal:
                     console.print(line, highlight=False, soft_wrap=True)
@@ -148,7 +156,7 @@ def _finish(pk: int, folder: Path) -> int:
     from aiida import orm
     from rich.console import Console
 
-    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, validation_table
+    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, validation_table, wide_console
     from aiida_traincraft.report.results import write_results
 
     node = orm.load_node(pk)
@@ -157,7 +165,7 @@ def _finish(pk: int, folder: Path) -> int:
     console.print(learning_table(summary))
     console.print(f'stopped: {summary["stop_reason"]}', highlight=False)
     if summary['validation']:
-        console.print(validation_table(summary['validation']))
+        wide_console().print(validation_table(summary['validation']))
     if summary['student_errors'] is not None:
         console.print(f'student: test RMSE {errors_text(summary["student_errors"])}', highlight=False)
     counts = summary['labels']

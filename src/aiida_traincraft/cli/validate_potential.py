@@ -55,9 +55,7 @@ def validate_potential(
 
 
 def _report(node: orm.ProcessNode, output: Path | None) -> int:
-    from rich.console import Console
-
-    from aiida_traincraft.cli.tables import validation_table
+    from aiida_traincraft.cli.tables import validation_table, wide_console
     from aiida_traincraft.provenance.campaign import verdicts
 
     if not node.is_finished_ok:
@@ -65,7 +63,7 @@ def _report(node: orm.ProcessNode, output: Path | None) -> int:
         return 1
     found = node.outputs.validators
     rows = verdicts(found)
-    Console().print(validation_table(rows))
+    wide_console().print(validation_table(rows))
     if output is not None:
         output.write_text(json.dumps([row | {'curves': found[row['validator']].curves} for row in rows], indent=2))
         click.echo(f'written to {output}')

@@ -55,10 +55,10 @@ class CalibrationData(JsonFileData):
             found = calibrate(u, e, groups, alpha, measure)
             attributes['calibration'] = found.to_dict()
             attributes['reliability'] = reliability(found, u, e)
-            attributes['coverage'] = cross_coverage(u, e, groups, alpha)
             if max_force_error is not None:
                 attributes['lo'], attributes['hi'] = found.thresholds(max_force_error)
                 attributes['alarms'] = alarms(u, e, attributes['lo'], max_force_error)
+            attributes['coverage'] = cross_coverage(u, e, groups, alpha)
         # Too few structures, or an uncertainty that says nothing of the error: that is a result too.
         except ValueError as failure:
             attributes['reason'] = str(failure)
@@ -89,11 +89,16 @@ class CalibrationData(JsonFileData):
         return value
 
     def __str__(self) -> str:
-        if self.reason is not None:
-            return f'no calibration: {self.reason}'
-        share = self.base.attributes.get('coverage')['coverage']
-        text = f'bounds cover {share:.1%} of the force errors (nominal {1 - self.base.attributes.get("alpha"):.0%})'
+        parts = []
+        if (coverage := self.base.attributes.get('coverage')) is not None:
+            nominal = 1 - self.base.attributes.get('alpha')
+            parts.append(f'bounds cover {coverage["coverage"]:.1%} of the force errors (nominal {nominal:.0%})')
         if (window := self.thresholds) is not None:
-            missed = self.base.attributes.get('alarms')['missed_share']
-            text += f'; thresholds {window[0]:.3g} and {window[1]:.3g} miss {missed:.2%} of the atoms'
-        return text
+            found = self.base.attributes.get('alarms')
+            parts.append(
+                f'below the threshold {window[0]:.3g} (runs halt at {window[1]:.3g}) are {found["missed"]} of the '
+                f'{found["bad"]} atoms with more than the accepted error, {found["missed_share"]:.2%} of all'
+            )
+        if self.reason is not None:
+            parts.append(self.reason if parts else f'no calibration: {self.reason}')
+        return '; '.join(parts)

@@ -42,6 +42,8 @@ class Progress:
     labels: dict[str, int]
     reasons: dict[str, int]
     errors: dict[str, Any] | None
+    scored: int
+    """Potentials scored so far."""
     message: str
 
 
@@ -104,6 +106,7 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
         labels=counts,
         reasons=reasons,
         errors=scored[-1].outputs.errors['overall'] if scored else None,
+        scored=len(scored),
         message=stop_message(campaign) if campaign.is_terminated else '',
     )
 

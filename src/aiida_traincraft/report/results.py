@@ -13,6 +13,7 @@ from aiida import orm
 
 from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.report.learning_curve import plot_learning_curve
+from aiida_traincraft.report.page import write_page
 from aiida_traincraft.science.structure import write_extxyz
 from aiida_traincraft.workchains.base import products
 
@@ -27,6 +28,7 @@ RESULT_FILES = (
     'dataset.extxyz',
     'test_set.extxyz',
     'learning_curve.png',
+    'report.html',
     'campaign.toml',
     'summary.json',
 )
@@ -64,6 +66,7 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
         config = _without_none(_with_model_files(campaign))
         (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
         (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
+        write_page(campaign, partial / 'report.html')
         if any(cycle['errors'] for cycle in summary['cycles']):
             plot_learning_curve(summary, partial / 'learning_curve.png')
         for namespace, subfolder in (('files', True), ('models', True), ('plugins', False)):

@@ -301,9 +301,11 @@ def _checked(
 def _exponent(uncertainty: FloatArray, error: FloatArray, alpha: float) -> float:
     """Exponent of the power law through the 1 - alpha quantile of the errors: least pinball loss in logarithms."""
     log_u, log_e = np.log(uncertainty), np.log(np.maximum(error, 1e-12))
-    rest = log_e - EXPONENTS[:, None] * log_u
-    rest -= np.quantile(rest, 1 - alpha, axis=1, keepdims=True)
-    losses = np.maximum((1 - alpha) * rest, -alpha * rest).mean(axis=1)
+    losses = np.empty(len(EXPONENTS))
+    for index, exponent in enumerate(EXPONENTS):
+        rest = log_e - exponent * log_u
+        rest -= np.quantile(rest, 1 - alpha)
+        losses[index] = np.maximum((1 - alpha) * rest, -alpha * rest).mean()
     # The smallest of equals: 0 where all uncertainties are the same.
     return float(EXPONENTS[int(np.argmax(losses <= losses.min() + 1e-9))])
 

@@ -68,5 +68,5 @@ def test_unknown_calculators():
 
 
 def test_potential_of_unknown_type(tmp_path):
-    with pytest.raises(ValueError, match="no potential is of type 'snap'; known are pace and mace"):
+    with pytest.raises(ValueError, match="no potential is of type 'snap'; known are pace, mace and calculator"):
         load_potential({'type': 'snap'}, tmp_path)

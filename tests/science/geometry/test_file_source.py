@@ -11,6 +11,7 @@ from aiida_traincraft.science.config.systems import GeometryConfig
 from aiida_traincraft.science.fragments import get_fragments
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.geometry.sources.file import FileSourceConfig, read_file
+from aiida_traincraft.science.structure import Structure, write_frames
 from aiida_traincraft.science.workspace import Workspace
 
 
@@ -106,6 +107,50 @@ def test_what_is_not_there(workspace):
     ase.io.write(workspace.root / 'none.extxyz', Atoms())
     with pytest.raises(ValueError, match=r'none\.extxyz'):
         read(workspace, path='none.extxyz')
+
+
+@pytest.mark.parametrize('name', ['a.extxyz.gz', 'POSCAR', 'XDATCAR', 'a.cube', 'a.cfg', 'a.xyz.xz'])
+def test_formats_that_say_how_many_atoms(workspace, name):
+    atoms = bulk('Cu', a=3.6, cubic=True)
+    ase.io.write(workspace.root / name, atoms)
+    for structure in read(workspace, path=name, index=':'):
+        assert structure.atoms.get_all_distances(mic=True) == pytest.approx(
+            atoms.get_all_distances(mic=bool(structure.atoms.pbc.any())), abs=1e-5
+        )
+
+
+def test_lammps(workspace):
+    ase.io.write(workspace.root / 'data.cu', bulk('Cu', cubic=True), format='lammps-data')
+    assert len(read(workspace, path='data.cu', format='lammps-data')[0].atoms) == 4
+    (workspace.root / 'data.cu').write_text('Cu\n\n1000000000 atoms\n1 atom types\n0 3 xlo xhi\n')
+    with pytest.raises(ValueError, match=r'"path": data\.cu asks for 1e\+09 atoms'):
+        read(workspace, path='data.cu', format='lammps-data')
+    late = 'ITEM: TIMESTEP\n900000000\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n0 3\n0 3\n0 3\n'
+    (workspace.root / 'late.lammpstrj').write_text(late + 'ITEM: ATOMS id type x y z\n1 1 0 0 0\n')
+    assert len(read(workspace, path='late.lammpstrj')[0].atoms) == 1
+
+
+def test_a_name_with_an_at_sign_is_no_index(workspace):
+    ase.io.write(workspace.root / 'au@0.extxyz', bulk('Au'))
+    ase.io.write(workspace.root / 'cu.extxyz@0', bulk('Au'), format='extxyz')
+    for name in ('au@0.extxyz', 'cu.extxyz@0'):
+        assert [structure.formula for structure in read(workspace, path=name, format='extxyz')] == ['Au']
+
+
+def test_frames_are_exact(workspace):
+    atoms = bulk('Cu', cubic=True)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.1, (4, 3))
+    write_frames(workspace.root / 'cu.frames', [Structure(atoms, {'energy': 1.0}, {'system': 'bulk'})])
+    config = GeometryConfig.model_validate({'source': {'type': 'frames', 'path': 'cu.frames'}})
+    (structure,) = build_geometries(config, workspace)
+    assert (structure.atoms.positions == atoms.positions).all()
+    assert (structure.atoms.cell.array == atoms.cell.array).all()
+    assert structure.properties == {}
+    write_frames(workspace.root / 'none.frames', [])
+    with pytest.raises(ValueError, match=r'"path": none\.frames holds no frame'):
+        build_geometries(
+            GeometryConfig.model_validate({'source': {'type': 'frames', 'path': 'none.frames'}}), workspace
+        )
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,11 @@ def pack(
     program = shutil.which('packmol', path=os.pathsep.join([beside, os.environ.get('PATH', '')]))
     if program is None:
         raise ValueError(f'{what}: the program packmol is neither in {beside} nor in PATH')
-    check_size(sum(len(atoms) * count for atoms, count in species), 'the number of molecules')
+    check_size(sum(len(atoms) * count for atoms, count in species), '"count" or "n_molecules"')
     inner = (np.asarray(lower, float) + tolerance / 2, np.asarray(upper, float) - tolerance / 2)
     if (inner[1] <= inner[0]).any():
-        raise ValueError(f'the box {np.round(np.subtract(upper, lower), 2).tolist()} Å has no room: make it larger')
+        edges = np.round(np.subtract(upper, lower), 2).tolist()
+        raise ValueError(f'the box {edges} Å has no room for "tolerance" ({tolerance} Å): make it larger')
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = [f'tolerance {tolerance}', 'filetype xyz', 'output packed.xyz', f'seed {seed % 2**31}']

@@ -166,12 +166,13 @@ def explore(config: ValidatorConfig, subject: Subject) -> tuple[Findings, list[S
     validator = make_validator(config)
     frames: list[Structure] = []
 
-    def asked() -> Findings:
+    def planned() -> Findings:
         frames.extend(compute(frame, subject.calculator, subject.dielectric) for frame in validator.plan(subject))
-        return validator.run(subject)
+        return Findings()
 
-    findings = _guarded(asked)
-    return findings, [] if findings.broken else frames
+    if (failed := _guarded(planned)).broken:
+        return failed, []
+    return _guarded(lambda: validator.run(subject)), frames
 
 
 def conclude(config: ValidatorConfig, findings: Findings, frames: Sequence[Structure]) -> Findings:

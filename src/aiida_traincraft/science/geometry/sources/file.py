@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.io.formats import UnknownFileTypeError, filetype
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.fragments import FRAGMENT, infer_fragments, set_fragments
+from aiida_traincraft.science.geometry.claims import check_claims
 from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace, input_path
 
-HEAD = 4096
-"""Characters in which a file says how many atoms it has."""
 SliceText = Annotated[str, Field(pattern=r'^-?\d{0,9}:-?\d{0,9}(:(-?[1-9]\d{0,8})?)?$')]
 
 
@@ -71,7 +68,7 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
     for name in names:
         path = input_path(workspace, name, key)
         for atoms in _read(path, config, key):
-            _check(atoms, path.name)
+            _check(atoms, f'"{key}": {path.name}')
             if config.fragments == 'infer':
                 set_fragments(atoms, infer_fragments(atoms))
             structures.append(Structure(atoms))
@@ -79,10 +76,10 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
 
 
 def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
-    _check_claims(path, config.format, key)
+    check_claims(path, config.format, key)
     try:
         # All of them: asked for one, ASE gives the first frame of an extxyz for any index too negative.
-        frames = ase.io.read(path, index=':', format=config.format)
+        frames = ase.io.read(path, index=':', format=config.format, do_not_split_by_at_sign=True)
         found = [frames[config.index]] if isinstance(config.index, int) else frames[_slice(config.index)]
     except (IndexError, StopIteration) as error:
         raise ValueError(f'"index": {path.name} has no frame {config.index}') from error
@@ -90,7 +87,7 @@ def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
     except Exception as error:
         tried = f'as {config.format!r}' if config.format else 'in a format found by its name and content'
         raise ValueError(
-            f'{path.name} cannot be read {tried} ({type(error).__name__}: {error}); '
+            f'"{key}": {path.name} cannot be read {tried} ({type(error).__name__}: {error}); '
             '"format" takes the names that `ase info --formats` lists'
         ) from error
     if not found:
@@ -100,46 +97,6 @@ def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
         atoms.set_constraint()
         atoms.info.clear()
     return found
-
-
-def _check_claims(path: Path, format: str | None, key: str) -> None:
-    """Hold the number of atoms that a file claims against what can be: ASE makes room for it, or counts so far, first.
-
-    The other formats are read line by line.
-    """
-    try:
-        kind = format or filetype(str(path))
-    # A file of no known format, or that cannot be read: reading it says so.
-    except (UnknownFileTypeError, ValueError, OSError):
-        return
-    if kind in ('xyz', 'extxyz'):
-        _check_frames(path, key)
-        return
-    with path.open(errors='replace') as handle:
-        head = handle.read(HEAD).splitlines()
-    pattern, lines = {
-        'cube': (r'\s*(\d+)', head[2:3]),
-        'cfg': (r'Number of particles\s*=\s*(\d+)', head),
-        'vasp': (r'((?:\s*\d+)+)\s*$', head[5:7]),
-    }.get(kind, ('', []))
-    for line in lines:
-        if (found := re.match(pattern, line)) is not None:
-            check_size(sum(map(int, found.group(1).split())), f'"{key}": {path.name}')
-
-
-def _check_frames(path: Path, key: str) -> None:
-    with path.open('rb') as handle:
-        frame = 0
-        while line := handle.readline():
-            try:
-                claimed = int(line)
-            except ValueError:
-                # Blank lines at the end, vectors of a cell, or nothing that ASE reads either.
-                continue
-            check_size(claimed, f'"{key}": frame {frame} of {path.name}')
-            if not all(handle.readline() for _ in range(claimed + 1)):
-                raise ValueError(f'"{key}": {path.name} ends within frame {frame}, of which it says {claimed} atoms')
-            frame += 1
 
 
 def _slice(text: str) -> slice:
@@ -160,14 +117,14 @@ def check_numbers(atoms: Atoms, what: str) -> None:
         raise ValueError(f'{what} has a periodic direction without a cell vector of its own')
 
 
-def _check(atoms: Atoms, name: str) -> None:
+def _check(atoms: Atoms, what: str) -> None:
     """Refuse what no later step could work with; make the numbers of the molecules integers."""
-    check_size(len(atoms), f'the file {name}')
+    check_size(len(atoms), what)
     if not len(atoms):
-        raise ValueError(f'a frame of {name} has no atoms')
-    check_numbers(atoms, name)
+        raise ValueError(f'{what} has a frame without atoms')
+    check_numbers(atoms, what)
     if FRAGMENT in atoms.arrays:
         given = atoms.arrays.pop(FRAGMENT)
         if given.ndim != 1 or given.dtype.kind not in 'iuf' or not (given == np.rint(given)).all():
-            raise ValueError(f'{name} has a column {FRAGMENT} that is not one whole number per atom')
+            raise ValueError(f'{what} has a column {FRAGMENT} that is not one whole number per atom')
         set_fragments(atoms, given)

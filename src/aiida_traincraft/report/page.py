@@ -1,0 +1,302 @@
+"""One HTML page about a campaign: no server, no network, readable on a phone and on paper."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+
+from aiida_traincraft import __version__
+from aiida_traincraft.provenance import account
+from aiida_traincraft.provenance.campaign import children, summarise
+from aiida_traincraft.report import figures
+from aiida_traincraft.report.citations import citations
+from aiida_traincraft.report.figures import Columns, Draw
+from aiida_traincraft.workchains.base import products
+
+STYLE = (Path(__file__).parent / 'page.css').read_text()
+MEV = 1000.0
+
+
+def write_page(campaign: orm.WorkChainNode, path: Path) -> None:
+    """Write the report of a campaign, at whatever point it is.
+
+    Parameters
+    ----------
+    campaign
+        The campaign.
+    path
+        The HTML file; replaced as a whole, so that no reader sees half of it.
+    """
+    summary = summarise(campaign)
+    last = _last_training(campaign)
+    sections = [
+        ('Learning', _learning(summary)),
+        ('Labels', _labels(summary)),
+        ('Systems', _systems(campaign, last)),
+        ('Test set', _parity(campaign, last)),
+        ('Uncertainty', _uncertainty(campaign, summary)),
+        ('Validation', _validation(campaign, summary)),
+        ('Cost', _cost(campaign, summary)),
+        ('Provenance', _provenance(summary)),
+        ('Reproduce', _reproduce(campaign, summary)),
+        ('Cite', _list(citations(campaign))),
+    ]
+    body = ''.join(
+        f'<section id="{title.lower().replace(" ", "-")}"><h2>{title}</h2>{content}</section>'
+        for title, content in sections
+        if content
+    )
+    name = escape(summary['name'])
+    text = (
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{name}: report</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body><main>'
+        f'<h1>{name}</h1><p class="verdict">{escape(verdict(summary))}</p>{body}'
+        f'<footer>aiida-traincraft {__version__}, campaign {_uuid(summary["uuids"]["campaign"])}</footer>'
+        '</main></body></html>\n'
+    )
+    partial = path.with_name(f'.{path.name}.partial')
+    partial.write_text(text)
+    partial.rename(path)
+
+
+def verdict(summary: dict[str, Any]) -> str:
+    """One sentence: what came out, and why it ended."""
+    scored = [cycle for cycle in summary['cycles'] if cycle['errors']]
+    if not scored:
+        return f'No potential yet ({summary["state"]}). {summary["stop_reason"]}'.strip()
+    errors, judged = scored[-1]['errors'], [row for row in summary['validation'] if row['passed'] is not None]
+    parts = [
+        f'{summary["labels"]["labelled"]} labels in {len(summary["cycles"])} cycles give a potential that errs by '
+        f'{MEV * errors["forces"]["rmse"]:.2f} meV/Å in the forces and '
+        f'{MEV * errors["energy"]["rmse"]:.2f} meV/atom in the energy on the sealed test set'
+    ]
+    if judged:
+        parts.append(f'{sum(row["passed"] for row in judged)} of {len(judged)} validators with limits passed')
+    ended = summary['stop_reason'] if summary['state'] == 'finished' else f'the campaign is {summary["state"]}'
+    return '; '.join([*parts, ended]) + '.'
+
+
+def _learning(summary: dict[str, Any]) -> str:
+    scored = [cycle for cycle in summary['cycles'] if cycle['errors']]
+    if not scored:
+        return ''
+    columns: Columns = {
+        'cycle': [cycle['cycle'] for cycle in scored],
+        'labels': [cycle['labels']['total'] for cycle in scored],
+        'forces RMSE (meV/Å)': [MEV * cycle['errors']['forces']['rmse'] for cycle in scored],
+        'energy RMSE (meV/atom)': [MEV * cycle['errors']['energy']['rmse'] for cycle in scored],
+        'candidates': [cycle['candidates'] for cycle in scored],
+        'uncertain': [cycle['uncertain'] for cycle in scored],
+        'selected': [cycle['selected'] for cycle in scored],
+    }
+    return _figure('learning', figures.learning(columns), columns) + _table(columns)
+
+
+def _labels(summary: dict[str, Any]) -> str:
+    counts = summary['labels']
+    rows = {name: count for name, count in counts.items() if count}
+    told = _table({'outcome': list(rows), 'structures': list(rows.values())})
+    reasons = summary['failed_labels']
+    if reasons:
+        told += '<h3>Why labels failed</h3>' + _table({'reason': list(reasons), 'structures': list(reasons.values())})
+    return told
+
+
+def _systems(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
+    made = products(campaign)
+    if 'dataset' not in made:
+        return ''
+    counts = dict(made['dataset'].base.attributes.get('systems', {}))
+    tested = made['test_set'].base.attributes.get('systems', {}) if 'test_set' in made else {}
+    errors = last.outputs.errors['per_system'] if last is not None and 'errors' in last.outputs else {}
+    names = sorted({*counts, *tested})
+    return _table(
+        {
+            'system': [name or '(none)' for name in names],
+            'training labels': [counts.get(name, 0) for name in names],
+            'test labels': [tested.get(name, 0) for name in names],
+            'forces RMSE (meV/Å)': [_rmse(errors.get(name, {}), 'forces') for name in names],
+            'energy RMSE (meV/atom)': [_rmse(errors.get(name, {}), 'energy') for name in names],
+        }
+    )
+
+
+def _rmse(errors: dict[str, Any], name: str) -> float | None:
+    value = errors.get(name, {}).get('rmse')
+    return None if value is None else MEV * value
+
+
+def _parity(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
+    made = products(campaign)
+    if last is None or 'predictions' not in last.outputs or 'test_set' not in made:
+        return ''
+    told = ''
+    points = account.parity_points(last.outputs.predictions, made['test_set'])
+    for name, columns in points.items():
+        unit = {'energy': 'eV/atom', 'forces': 'eV/Å'}[name]
+        told += _figure(f'parity_{name}', figures.parity(columns, name, unit), columns)
+    overall = {name: row for name, row in last.outputs.errors['overall'].items() if row['n']}
+    units = last.outputs.errors['units']
+    table: Columns = {'property': list(overall), 'unit': [units[name] for name in overall]}
+    table = {**table, **{key: [row[key] for row in overall.values()] for key in ('rmse', 'mae', 'max', 'std', 'n')}}
+    return told + _table(table) + '<p class="small">std: what a model that always says the mean would score.</p>'
+
+
+def _uncertainty(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+    found = [cycle['calibration'] for cycle in summary['cycles'] if cycle['calibration']]
+    if not found:
+        return ''
+    last = found[-1]
+    node = orm.load_node(last['uuid'])
+    told = f'<p>{escape(str(node))} {_uuid(node.uuid)}</p>'
+    columns = node.base.attributes.get('reliability')
+    if columns:
+        unit = {'spread': 'eV/Å'}.get(last['measure'], '')
+        name = {'gamma': 'γ', 'spread': 'spread of the committee'}[last['measure']]
+        told += _figure('reliability', figures.reliability(columns, name, unit, last['max_force_error']), columns)
+    if last['alarms']:
+        told += _table({'': list(last['alarms']), 'atoms of the test set': list(last['alarms'].values())})
+    return told
+
+
+def _validation(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+    told = ''
+    for row in summary['validation']:
+        mark = {None: '', True: ' <b class="ok">passed</b>', False: ' <b class="bad">failed</b>'}[row['passed']]
+        told += f'<h3>{escape(row["validator"])}{mark} {_uuid(row["uuid"])}</h3>'
+        if row['broken']:
+            told += f'<p class="bad">{escape(row["broken"])}</p>'
+        limits = {check['quantity']: check for check in row['checks']}
+        names = [name for name in row['units'] if name in row['values']]
+        told += _table(
+            {
+                'number': names,
+                'value': [row['values'][name] for name in names],
+                'reference': [row['values'].get(f'{name}_reference') for name in names],
+                'unit': [row['units'][name] for name in names],
+                'limits': [_limits(limits, name) for name in names],
+            }
+        )
+        curves = orm.load_node(row['uuid']).curves
+        for name, columns in curves.items():
+            if not name.endswith('_reference') and figures.is_drawable(columns):
+                draw = figures.curve(columns, curves.get(f'{name}_reference'))
+                told += _figure(f'{row["validator"]}_{name}', draw, columns)
+    return told
+
+
+def _limits(limits: dict[str, dict[str, Any]], name: str) -> str:
+    kept = [limits[key] for key in (name, f'{name}_error') if key in limits]
+    sign = {'at_most': '≤', 'at_least': '≥'}
+    return ', '.join(
+        f'{"difference " if check["quantity"] != name else ""}{sign[check["kind"]]} {check["limit"]:g}'
+        f'{"" if check["passed"] else " not kept"}'
+        for check in kept
+    )
+
+
+def _cost(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+    rows = account.costs(campaign)
+    total = sum(row.core_hours for row in rows)
+    table = _table(
+        {
+            'stage': [row.stage for row in rows],
+            'code': [row.code for row in rows],
+            'jobs': [row.jobs for row in rows],
+            'core-hours': [row.core_hours for row in rows],
+            'share (%)': [100 * row.core_hours / total if total else 0.0 for row in rows],
+        }
+    )
+    return f'<p>{total:.3g} core-hours in codes; {summary["seconds"] / 3600:.3g} hours from start to end.</p>{table}'
+
+
+def _provenance(summary: dict[str, Any]) -> str:
+    """The graph, folded: a row of boxes for each cycle, each with the UUIDs behind it."""
+    rows = []
+    for cycle in summary['cycles']:
+        uuids = cycle['uuids']
+        boxes = [
+            _box(f'dataset, {cycle["training_set"]} labels', [uuids['dataset']]),
+            _box('training', [uuids['training']]),
+            _box('potential', [uuids['potential']] if uuids['potential'] else []),
+            _box(f'exploration, {cycle["candidates"]} candidates', uuids['explorations']),
+            _box(f'{cycle["selected"]} selected', []),
+        ]
+        rows.append(f'<h3>Cycle {cycle["cycle"]}</h3><div class="flow">{"<i>→</i>".join(filter(None, boxes))}</div>')
+    named = [f'{escape(name)} {_uuid(uuid)}' for name, uuid in summary['uuids'].items()]
+    return ''.join(rows) + '<h3>What came out</h3>' + _list(named, raw=True)
+
+
+def _box(title: str, uuids: Sequence[str]) -> str:
+    inside = ''.join(f'<div>{_uuid(uuid)}</div>' for uuid in uuids)
+    return (
+        f'<details><summary>{escape(title)}</summary>{inside}</details>' if uuids else f'<span>{escape(title)}</span>'
+    )
+
+
+def _reproduce(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+    config = campaign.inputs.config.get_dict()
+    command = f'traincraft run campaign.toml\ntraincraft why {summary["uuids"].get("potential", campaign.uuid)}'
+    found = account.versions(campaign)
+    return (
+        '<p>The file <code>campaign.toml</code> beside this page, or the node of the config, with seed '
+        f'{config["run"]["seed"]}, gives the same structures; labels that exist already are not computed again.</p>'
+        f'<pre>{escape(command)}</pre>'
+        + _table({'package': list(found), 'version': [', '.join(values) for values in found.values()]})
+    )
+
+
+def _last_training(campaign: orm.WorkChainNode) -> orm.ProcessNode | None:
+    done = [node for key, node in children(campaign).items() if key.startswith('train_') and 'errors' in node.outputs]
+    return done[-1] if done else None
+
+
+def _figure(name: str, draw: Draw, columns: Columns) -> str:
+    link = f'<a download="{name}.csv" href="data:text/csv;base64,{_csv(columns)}">data (CSV)</a>'
+    svg = figures.to_svg(name, draw)
+    return f'<figure id="figure-{name}">{svg}<figcaption>{link}</figcaption></figure>'
+
+
+def _csv(columns: Columns) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return base64.b64encode(buffer.getvalue().encode()).decode()
+
+
+def _table(columns: Columns) -> str:
+    if not any(len(values) for values in columns.values()):
+        return ''
+    head = ''.join(f'<th>{escape(name)}</th>' for name in columns)
+    rows = ''.join(
+        '<tr>' + ''.join(f'<td{_numeric(value)}>{_cell(value)}</td>' for value in row) + '</tr>'
+        for row in zip(*columns.values(), strict=True)
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _numeric(value: Any) -> str:
+    return ' class="n"' if isinstance(value, int | float) else ''
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return '–'
+    return f'{value:.4g}' if isinstance(value, float) else escape(str(value))
+
+
+def _list(items: Iterable[str], raw: bool = False) -> str:
+    return '<ul>' + ''.join(f'<li>{item if raw else escape(item)}</li>' for item in items) + '</ul>'
+
+
+def _uuid(uuid: str) -> str:
+    return f'<code>{escape(uuid)}</code>'
