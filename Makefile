@@ -96,7 +96,8 @@ demo-qe: setup-qe setup
 test: .venv/.done .venv-pace/.done .venv-mace/.done
 	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
 	@$(MAKE) --no-print-directory setup-browser || echo 'The tests that need a browser are skipped.'
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --durations 25
+	# In the order of the folders: the long campaigns begin early, and no worker waits for them at the end.
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 
 test-fast: .venv/.done
 	$(BIN)/pytest -m 'not slow and not campaign'
