@@ -80,7 +80,8 @@ class Elastic(CrystalValidator):
         values['bulk_modulus'] = float(tensor.k_vrh)
         values['shear_modulus'] = float(tensor.g_vrh)
         values['born_eigenvalue'] = lowest
-        curve = {'row': ['xx', 'yy', 'zz', 'yz', 'xz', 'xy']} | {f'c{i + 1} (GPa)': matrix[:, i].tolist() for i in range(6)}
+        columns = {f'c{i + 1} (GPa)': matrix[:, i].tolist() for i in range(6)}
+        curve = {'row': ['xx', 'yy', 'zz', 'yz', 'xz', 'xy']} | columns
         notes = [] if lowest > 0 else ['not Born stable: a strain lowers the energy']
         return Findings(values, {'matrix': curve}, notes)
 
