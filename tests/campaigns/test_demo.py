@@ -106,6 +106,7 @@ def test_results_folder(demo):
         'dataset.extxyz',
         'test_set.extxyz',
         'learning_curve.png',
+        'report.html',
         'campaign.toml',
         'summary.json',
     }
