@@ -48,6 +48,28 @@ def test_the_loop_goes_on_until_limits_are_kept_or_nothing_is_left(content):
     assert 'potential' in node.outputs
 
 
+@pytest.mark.slow
+def test_kept_limits_end_the_loop(content):
+    validator = {'type': 'stretched', 'system': content['systems'][0]['name'], 'at_most': {'cost': 1.0}}
+    content['validation'] = {'on_success': 'stop', 'every': 1, 'validators': [validator]}
+    del content['loop']['target_force_rmse']
+    node = run(content)
+    assert node.is_finished_ok, node.exit_message
+    labels = [link.link_label for link in node.base.links.get_outgoing().all()]
+    assert 'validate_001' in labels
+    # Nothing is explored that no potential will be trained on.
+    assert not [label for label in labels if label.startswith('explore_')]
+    assert summarise(node)['stop_reason'] == 'the potential keeps every limit of its validation'
+
+
+@pytest.mark.parametrize(('table', 'told'), [({}, 'needs "every"'), ({'every': 1}, 'no validator has a limit')])
+def test_what_never_stops_is_refused(content, table, told):
+    validator = {'type': 'stretched', 'system': content['systems'][0]['name']}
+    content['validation'] = {'on_success': 'stop', 'validators': [validator]} | table
+    with pytest.raises(ConfigError, match=told):
+        parse_campaign(content, HERE)
+
+
 @pytest.mark.parametrize(
     ('table', 'told'),
     [

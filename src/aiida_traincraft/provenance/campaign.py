@@ -12,6 +12,7 @@ from aiida.common.links import LinkType
 from aiida_traincraft.data.ledger import STATUSES, LedgerData
 from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.provenance.queries import cycle_of
+from aiida_traincraft.science.stopping import KEPT
 
 STAGES = {
     'build': 'build',
@@ -114,6 +115,10 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
 def stop_message(campaign: orm.WorkChainNode) -> str:
     """Why a campaign ended."""
     if campaign.is_finished_ok:
+        judged = campaign.outputs.validation.values() if 'validation' in campaign.outputs else ()
+        section = campaign.inputs.config.get('validation') or {}
+        if section.get('on_success') == 'stop' and all(node.passed is not False for node in judged):
+            return KEPT
         return 'the test error reached its target'
     return campaign.exit_message or campaign.exception or f'{campaign.process_state.value}'
 

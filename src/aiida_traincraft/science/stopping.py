@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from aiida_traincraft.science.config.loop import LoopConfig
 
-# Reasons to stop, in the order in which they are looked for.
-REASONS = ('target', 'quiet', 'plateau', 'labels', 'cycles')
-# Those that say that the potential is as good as is wanted, or gets no better.
+# Reasons that say that the potential is as good as is wanted, or gets no better.
 CONTENT = ('target', 'plateau')
+KEPT = 'the potential keeps every limit of its validation'
+"""Why a campaign stops that was to stop as soon as its validators pass."""
 
 
 @dataclass(frozen=True)

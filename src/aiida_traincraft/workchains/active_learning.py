@@ -26,6 +26,7 @@ from aiida_traincraft.workchains.validating import ValidatingWorkChain
 
 # The first structures pass the physical checks only: the funnel's other stages need a potential.
 INITIAL_STAGES = [{'type': 'physicality'}, {'type': 'dedup'}]
+# What is not here is a success.
 STOP_CODES = {
     'quiet': 'STOPPED_NOTHING_UNCERTAIN',
     'plateau': 'STOPPED_NO_GAIN',
@@ -61,6 +62,9 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
         spec.output('student_dataset', valid_type=DatasetData, required=False, help='What the student learnt from.')
         spec.output('student_errors', valid_type=orm.Dict, required=False, help='Its errors on the test set.')
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors of the last potential on the test set.')
+        validation = if_(cls.validates)(
+            if_(cls.has_dielectric)(cls.train_dielectric), cls.validate, cls.inspect_validation
+        )
         spec.outline(
             cls.prepare,
             cls.sample_systems,
@@ -69,13 +73,13 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
             cls.label_train,
             cls.inspect_first_labels,
             while_(cls.goes_on)(
-                if_(cls.has_new_labels)(cls.train, cls.inspect_training),
+                if_(cls.has_new_labels)(cls.train, cls.inspect_training, validation),
                 if_(cls.goes_on)(
                     cls.explore,
                     cls.inspect_exploration,
                     if_(cls.has_selection)(cls.label, cls.inspect_labels),
                 ),
-                if_(cls.validates)(if_(cls.has_dielectric)(cls.train_dielectric), cls.validate, cls.inspect_validation),
+                validation,
             ),
             if_(cls.distils)(cls.distil, cls.inspect_distillation),
             cls.finish,
@@ -333,9 +337,7 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
         self.report(f'stopped: {message}')
         if (failed := self.judge_limits()) is not None:
             return failed
-        if reason == 'target':
-            return None
-        return self.exit_codes[STOP_CODES[reason]].format(reason=message)
+        return self.exit_codes[STOP_CODES[reason]].format(reason=message) if reason in STOP_CODES else None
 
     def _attach(self) -> None:
         """Attach what there is, so that a campaign that fails late keeps what it made before."""

@@ -14,7 +14,7 @@ from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.science.config.exploration import ForceErrorLimit
 from aiida_traincraft.science.seeds import derive_seed
-from aiida_traincraft.science.stopping import CONTENT
+from aiida_traincraft.science.stopping import CONTENT, KEPT
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 
@@ -104,6 +104,8 @@ class ValidatingWorkChain(TraincraftWorkChain):
         self.ctx.limits_broken = reason
         if reason is None:
             self.report(f'cycle {self.ctx.cycle}: every validator passed')
+            if self.ctx.stop is None and self.section('validation').get('on_success') == 'stop':
+                self.ctx.stop = ('validated', KEPT)
             return
         self.report(f'cycle {self.ctx.cycle}: not validated: {reason}')
         if self.must_go_on() and self.ctx.stop is not None and self.ctx.stop[0] in CONTENT:

@@ -80,6 +80,8 @@ class ValidationConfig(StrictModel):
     """What to ask the potential, in order."""
     on_failure: Literal['warn', 'continue', 'fail'] = 'warn'
     """What a campaign does if a limit is not kept: say so, go on with the loop for more labels, or end as failed."""
+    on_success: Literal['continue', 'stop'] = 'continue'
+    """What a campaign does if all limits are kept: go on until a criterion of the loop holds, or stop."""
     every: int = Field(default=0, ge=0)
     """Cycles between two validations; 0 validates the last potential only."""
     dielectric: TrainerField | None = None
@@ -91,4 +93,9 @@ class ValidationConfig(StrictModel):
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ValueError(f'validators need names of their own ("name"); repeated: {", ".join(repeated)}')
+        if self.on_success == 'stop':
+            if self.every == 0:
+                raise ValueError('on_success = "stop" needs "every": 1 validates every potential')
+            if not any(config.at_most or config.at_least for config in self.validators):  # type: ignore[attr-defined]
+                raise ValueError('on_success = "stop", but no validator has a limit ("at_most", "at_least")')
         return self
