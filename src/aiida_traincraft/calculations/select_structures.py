@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
 from aiida import orm
 from aiida.engine import calcfunction
 from aiida.engine.processes import Process
@@ -12,9 +17,11 @@ from aiida_traincraft.data.bulk import NewFrame, create_frames
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.reading import QUERY_CHUNK, read_structures
 from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.config.selection import SelectionConfig
-from aiida_traincraft.science.selection import FunnelContext, apply_funnel
+from aiida_traincraft.science.sealed import SealedSet, composition
+from aiida_traincraft.science.selection import FunnelContext, StageResult, apply_funnel
 from aiida_traincraft.science.structure import ISOLATED_ATOM, Structure
 
 FRAMES_PREFIX = 'frames__'
@@ -45,14 +52,15 @@ def select_structures(
     descriptors
         Descriptors of the training set by the current potential.
     sealed
-        Structures of the test set: never chosen.
+        Structures of the test set: neither they nor their near duplicates nor frames of their trajectories are chosen.
     **nodes
         ``frames__*``: the candidates; ``plugins__*``: files with plugins.
 
     Returns
     -------
     dict
-        ``manifest`` of the structures and ``report`` of the funnel; structures as ``structures__000000``, ....
+        ``manifest`` of the structures and ``report`` of the funnel, whose last stage is ``sealed`` if there is a test
+        set; structures as ``structures__000000``, ....
     """
     campaign = read_campaign(config, nodes)
     options = parameters.get_dict()
@@ -78,7 +86,14 @@ def select_structures(
         costs=ledger.label_costs() if ledger and needs_costs else (),
     )
     result = apply_funnel(frames, selection, context)
-    chosen = [structure.bare() for structure in result.selected]
+    kept, stages = result.selected, result.report
+    if sealed is not None:
+        verdicts = _sealed_set(sealed, kept).refuse(kept)
+        stages = [*stages, _sealed_stage(len(kept), verdicts)]
+        if verdicts:
+            Process.current().report(f'left out for the sake of the test set: {stages[-1]["reasons"]}')
+        kept = [structure for index, structure in enumerate(kept) if index not in verdicts]
+    chosen = [structure.bare() for structure in kept]
     chosen += isolated
     stored = create_frames(
         Process.current().node,
@@ -90,8 +105,32 @@ def select_structures(
             {
                 'n_candidates': len(frames),
                 'n_uncertain': result.n_uncertain,
-                'n_selected': len(result.selected),
-                'stages': result.report,
+                'n_selected': len(kept),
+                'stages': stages,
             }
         ),
     }
+
+
+def _sealed_set(sealed: ManifestData, frames: Sequence[Structure]) -> SealedSet:
+    """Read what these frames are held against."""
+    wanted = {composition(frame.formula) for frame in frames}
+    groups: set[str] = set()
+    alike: list[str] = []
+    uuids = sealed.uuids
+    for start in range(0, len(uuids), QUERY_CHUNK):
+        query = orm.QueryBuilder().append(
+            TrainingStructureData,
+            filters={'uuid': {'in': uuids[start : start + QUERY_CHUNK]}},
+            project=['uuid', 'attributes.formula', 'attributes.group'],
+        )
+        for uuid, formula, group in query.iterall():
+            groups.update([] if group is None else [group])
+            alike += [uuid] if composition(formula) in wanted else []
+    return SealedSet(frozenset(sealed.fingerprints), groups, read_structures(alike))
+
+
+def _sealed_stage(entered: int, verdicts: dict[int, str]) -> dict[str, Any]:
+    """Row of the report, as those of the funnel's own stages."""
+    reasons = dict(Counter(verdicts.values()))
+    return {'stage': 'sealed'} | asdict(StageResult(entered, dropped=len(verdicts), reasons=reasons))

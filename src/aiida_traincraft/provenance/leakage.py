@@ -1,12 +1,15 @@
-"""What training and test set of a dataset have in common."""
+"""What training and test set have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, iterate_rows, label_attributes
 from aiida_traincraft.science.near_duplicates import near_pairs
+from aiida_traincraft.science.sealed import composition
+
+Rows = Sequence[DatasetRow]
 
 
 @dataclass(frozen=True)
@@ -22,44 +25,101 @@ class Leak:
     distance: float | None = None
     """Relative distance (no unit), if they are near duplicates."""
 
+    def __str__(self) -> str:
+        reason = 'the same structure'
+        if self.group is not None:
+            reason = f'both of group {self.group!r}'
+        elif self.distance is not None:
+            reason = f'near duplicates at {self.distance:.1e}'
+        return f'train {self.train}, test {self.test}: {reason}'
 
-def find_leaks(dataset: DatasetData, tolerance: float) -> list[Leak]:
-    """Find training structures that are of one group with a test structure, or its near duplicates.
+
+def find_leaks(dataset: DatasetData, tolerance: float, test_set: DatasetData | None = None) -> list[Leak]:
+    """Find training structures that are test structures, of one group with one, or its near duplicates.
 
     Parameters
     ----------
     dataset
-        The dataset to check.
+        Dataset to train on (split "train").
     tolerance
         Largest relative distance (no unit) of near duplicates.
+    test_set
+        Dataset to test on (split "test"); by default the same one.
 
     Returns
     -------
     list of Leak
-        For each training structure in a group of the test set one, with the first test structure of that group; then
-        for each that has near duplicates in the test set one, with the nearest of them.
+        What :func:`find_known` gives; then for each other training structure that has near duplicates in the test set
+        one, with the nearest of them.
     """
-    rows = sorted((row for row in dataset.rows if row.split != 'e0'), key=lambda row: row.split == 'train')
-    return [*_shared_groups(rows), *_near_duplicates(rows, tolerance)]
+    tests, trained = _sides(dataset, test_set)
+    known = _known(tests, trained)
+    told = {leak.train for leak in known}
+    return [*known, *_near_duplicates(tests, [row for row in trained if row.label not in told], tolerance)]
 
 
-def _shared_groups(rows: list[DatasetRow]) -> Iterator[Leak]:
-    tests: dict[str, str] = {}
-    # The test set comes first.
-    for row, (group,) in zip(rows, label_attributes([row.label for row in rows], 'group'), strict=True):
-        if group is None:
-            continue
-        if row.split == 'test':
-            tests.setdefault(group, row.label)
-        elif group in tests:
-            yield Leak(row.label, tests[group], group=group)
+def find_known(dataset: DatasetData, test_set: DatasetData | None = None) -> list[Leak]:
+    """Find training structures that are test structures, or of one group with one, without reading a frame.
+
+    Parameters
+    ----------
+    dataset
+        Dataset to train on (split "train").
+    test_set
+        Dataset to test on (split "test"); by default the same one.
+
+    Returns
+    -------
+    list of Leak
+        For each such training structure one, with the first test structure that it is or shares a group with.
+    """
+    return _known(*_sides(dataset, test_set))
 
 
-def _near_duplicates(rows: list[DatasetRow], tolerance: float) -> Iterator[Leak]:
+def tell(leaks: Sequence[Leak]) -> str:
+    """Sentence on leaks, of which there is at least one."""
+    return f'{len(leaks)} training structures tell of the test set, the first: {leaks[0]}'
+
+
+def _sides(dataset: DatasetData, test_set: DatasetData | None) -> tuple[Rows, Rows]:
+    """Test and training structures."""
+    rows = dataset.rows
+    tests = rows if test_set is None else test_set.rows
+    return [row for row in tests if row.split == 'test'], [row for row in rows if row.split == 'train']
+
+
+def _known(tests: Rows, trained: Rows) -> list[Leak]:
+    if not tests:
+        return []
+    structures: dict[str, str] = {}
+    groups: dict[str, str] = {}
+    for row, group in zip(tests, _attribute(tests, 'group'), strict=True):
+        structures.setdefault(row.structure, row.label)
+        if group is not None:
+            groups.setdefault(group, row.label)
+    leaks = []
+    for row, group in zip(trained, _attribute(trained, 'group'), strict=True):
+        if row.structure in structures:
+            leaks.append(Leak(row.label, structures[row.structure]))
+        elif group in groups:
+            leaks.append(Leak(row.label, groups[group], group=group))
+    return leaks
+
+
+def _near_duplicates(tests: Rows, trained: Rows, tolerance: float) -> Iterator[Leak]:
+    """Leaks of what has one composition with a test structure; the others are not read."""
+    wanted = {composition(formula) for formula in _attribute(tests, 'formula')}
+    formulas = _attribute(trained, 'formula')
+    asked = [row for row, formula in zip(trained, formulas, strict=True) if composition(formula) in wanted]
+    if not asked:
+        return
     nearest: dict[int, tuple[float, int]] = {}
-    # The test set comes first.
-    for test, train, distance in near_pairs(iterate_rows(rows), tolerance):
-        if rows[test].split != rows[train].split:
+    for test, train, distance in near_pairs(iterate_rows([*tests, *asked]), tolerance):
+        if test < len(tests) <= train:
             nearest[train] = min(nearest.get(train, (distance, test)), (distance, test))
     for train, (distance, test) in sorted(nearest.items()):
-        yield Leak(rows[train].label, rows[test].label, distance=distance)
+        yield Leak(asked[train - len(tests)].label, tests[test].label, distance=distance)
+
+
+def _attribute(rows: Rows, name: str) -> list[str]:
+    return [value for (value,) in label_attributes([row.label for row in rows], name)]

@@ -89,7 +89,7 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
         spec.exit_code(402, 'ERROR_TRAINING_FAILED', message='Training failed: {reason}')
         spec.exit_code(403, 'ERROR_EXPLORATION_FAILED', message='Exploration failed: {reason}')
         spec.exit_code(406, 'ERROR_DISTILLATION_FAILED', message='The distillation failed: {reason}')
-        spec.exit_code(404, 'ERROR_NOTHING_SELECTED', message='No {which} structure passed the physical checks.')
+        spec.exit_code(404, 'ERROR_NOTHING_SELECTED', message='No {which} structure passed the physical checks{more}.')
         spec.exit_code(
             405,
             'ERROR_BUDGET_TOO_SMALL',
@@ -127,30 +127,26 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
 
     def sample_systems(self) -> ToContext:
         """Sample around every geometry, of the systems and of the test set."""
+        tested = self.section('test_set')['systems']
         return ToContext(
             sample_train=self._submit_sampling('sample_train', self.ctx.systems, self.section('systems')),
-            sample_test=self._submit_sampling(
-                'sample_test', self.ctx.test_systems, self.section('test_set')['systems']
-            ),
+            sample_test=self._submit_sampling('sample_test', self.ctx.test_systems, tested),
         )
 
     def inspect_samples(self) -> ExitCode | None:
         """Choose the first structures and the test structures."""
         if (reason := self.failed([self.ctx.sample_test, self.ctx.sample_train])) is not None:
             return self.exit_codes.ERROR_SAMPLING_FAILED.format(reason=reason)
-        empty = self._systems_without_frames()
-        if empty:
+        if empty := self._systems_without_frames():
             return self.exit_codes.ERROR_SAMPLING_FAILED.format(reason='; '.join(empty))
-        elements = sorted(
+        self.ctx.elements = elements = sorted(
             {
                 element
                 for node in (self.ctx.sample_train.outputs.frames, self.ctx.sample_test.outputs.frames)
                 for element in node.base.attributes.get('elements')
             }
         )
-        self.ctx.elements = elements
-        sealed: dict[str, Any] = {}
-        needed = 0
+        needed, sealed = 0, dict[str, Any]()
         for name, job, isolated in (('test', self.ctx.sample_test, []), ('train', self.ctx.sample_train, elements)):
             parameters = {
                 'seed': derive_seed(self.section('run')['seed'], 'select', name),
@@ -169,7 +165,9 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
             )
             if result['report']['n_selected'] == 0:
                 which = 'test' if name == 'test' else 'starting'
-                return self.exit_codes.ERROR_NOTHING_SELECTED.format(which=which)
+                last = result['report']['stages'][-1]
+                more = ' and is unlike the test set' if last['stage'] == 'sealed' and last['dropped'] else ''
+                return self.exit_codes.ERROR_NOTHING_SELECTED.format(which=which, more=more)
             self.ctx[f'manifest_{name}'] = result['manifest'].uuid
             sealed = {'sealed': result['manifest']}
             needed += len(result['manifest'])
@@ -252,6 +250,7 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
         inputs = self.shared_inputs() | {
             'potential': self.ctx.training.outputs.potential,
             'dataset': orm.load_node(self.ctx.dataset_train),
+            'sealed': orm.load_node(self.ctx.manifest_test),
             'ledger': orm.load_node(self.ctx.ledger),
             'seed': derive_seed(self.section('run')['seed'], 'explore', self.ctx.exploration),
             'budget': budget,
@@ -317,6 +316,7 @@ class ActiveLearningWorkChain(ValidatingWorkChain):
             'potential': training.outputs.potential,
             'dataset': training.inputs.dataset,
             'test_set': orm.load_node(self.ctx.dataset_test),
+            'sealed': orm.load_node(self.ctx.manifest_test),
             'ledger': orm.load_node(self.ctx.ledger),
             'seed': derive_seed(self.section('run')['seed'], 'distil'),
         }

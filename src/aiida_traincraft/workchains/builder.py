@@ -14,11 +14,13 @@ from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.provenance.leakage import find_leaks, tell
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue, PluginConfig
 from aiida_traincraft.science.config.campaign import CampaignConfig, load_campaign
 from aiida_traincraft.science.config.codes import CodesConfig
 from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
+from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.validation.campaign import check_campaign, with_geometries
 from aiida_traincraft.workchains.frozen_sources import freeze_sources
@@ -119,7 +121,8 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     Raises
     ------
     ConfigError
-        If the file is not valid, a code is missing, or the trainer cannot do what it says.
+        If the file is not valid, a code is missing, the trainer cannot do what it says, or training structures are
+        in the test set, of a trajectory of it, or near duplicates of its structures.
     """
     config, folder = load_campaign(path), path.resolve().parent
     codes, issues = find_codes(config.codes, getattr(config.training, 'roles', ()))
@@ -127,6 +130,8 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     issues += check_trainer(config.training, set(dataset.e0), folder, explores=False)
     if not dataset.count('train'):
         issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
+    if test_set is not None and (leaks := find_leaks(dataset, DEFAULT_TOLERANCE, test_set)):
+        issues.append(ConfigIssue('test_set', f'{tell(leaks)}; {ADVICE}'))
     if issues:
         raise ConfigError(issues, path.name)
     content = config.model_dump(mode='json')

@@ -12,6 +12,7 @@ from aiida_traincraft.calculations.distillation import distillation_config, stru
 from aiida_traincraft.calculations.extend_dataset import extend_dataset, merge_manifests
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.workchains.base import TraincraftWorkChain
@@ -28,6 +29,7 @@ class DistillWorkChain(TraincraftWorkChain):
         spec.input('dataset', valid_type=DatasetData, help='What the teacher was trained on.')
         spec.input('descriptors', valid_type=orm.ArrayData, required=False, help='Descriptors of that, by the teacher.')
         spec.input('test_set', valid_type=DatasetData, help='Sealed test set, at the level of theory of that.')
+        spec.input('sealed', valid_type=ManifestData, required=False, help='Structures of the test set.')
         spec.input('ledger', valid_type=LedgerData, help='Structures that were labelled in the campaign.')
         spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of exploration and training.')
         spec.output('student', valid_type=PotentialData, help='The student.')
@@ -51,7 +53,7 @@ class DistillWorkChain(TraincraftWorkChain):
         seed = derive_seed(self.inputs.seed.value, 'explore')
         budget = self.section('distillation')['structures']
         inputs = self._shared() | {port: self.inputs[port] for port in ('potential', 'dataset', 'ledger')}
-        inputs |= {port: self.inputs[port] for port in ('descriptors',) if port in self.inputs}
+        inputs |= {port: self.inputs[port] for port in ('descriptors', 'sealed') if port in self.inputs}
         process = WorkflowFactory('traincraft.explore')
         return ToContext(explored=self.submit_once('explore', process, inputs | {'seed': seed, 'budget': budget}))
 

@@ -59,6 +59,7 @@ class ExploreWorkChain(TraincraftWorkChain):
         super().define(spec)
         define_explore_ports(spec)
         spec.input('ledger', valid_type=LedgerData, help='Structures that were sent to a labeller before.')
+        spec.input('sealed', valid_type=ManifestData, required=False, help='Structures of the test set.')
         spec.input('descriptors', valid_type=orm.ArrayData, required=False, help='Descriptors of the training set.')
         spec.input('budget', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Most structures to select.')
         spec.output('manifest', valid_type=ManifestData, help='Structures worth a label.')
@@ -88,7 +89,7 @@ class ExploreWorkChain(TraincraftWorkChain):
         if (window := thresholds(self.section('exploration'), self.inputs.potential, calibration)) is not None:
             parameters |= dict(zip(('lo', 'hi'), window, strict=True))
         frames = {f'frames__{key}': node for key, node in self.ctx.explorer.outputs.frames.items()}
-        optional = {'descriptors': self.inputs.descriptors} if 'descriptors' in self.inputs else {}
+        optional = {port: self.inputs[port] for port in ('descriptors', 'sealed') if port in self.inputs}
         result = self.call_once(
             'select',
             select_structures,

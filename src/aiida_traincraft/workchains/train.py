@@ -11,6 +11,7 @@ from aiida.plugins import CalculationFactory, WorkflowFactory
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.provenance.leakage import find_known, tell
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 
@@ -35,9 +36,16 @@ class TrainWorkChain(TraincraftWorkChain):
         define_train_ports(spec)
         spec.output('errors', valid_type=orm.Dict, required=False, help='Errors on the sealed test set.')
         spec.output('predictions', valid_type=FramesData, required=False, help='What the potential gives for it.')
-        spec.outline(cls.run_trainer, cls.inspect_trainer, cls.score, cls.inspect_score)
+        spec.outline(cls.check_sealed, cls.run_trainer, cls.inspect_trainer, cls.score, cls.inspect_score)
+        spec.exit_code(210, 'ERROR_TEST_SET_KNOWN', message='The test set is not sealed: {reason}')
         spec.exit_code(400, 'ERROR_TRAINER_FAILED', message='The training failed: {reason}')
         spec.exit_code(401, 'ERROR_SCORE_FAILED', message='The potential could not be scored: {reason}')
+
+    def check_sealed(self) -> ExitCode | None:
+        """Refuse structures and trajectories that the potential is to be judged by."""
+        if 'test_set' in self.inputs and (leaks := find_known(self.inputs.dataset, self.inputs.test_set)):
+            return self.exit_codes.ERROR_TEST_SET_KNOWN.format(reason=tell(leaks))
+        return None
 
     def run_trainer(self) -> ToContext:
         """Start the trainer."""

@@ -13,6 +13,7 @@ from aiida_traincraft.calculations.mace_data import MaceDataCalculation
 from aiida_traincraft.calculations.make_committee import make_committee
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.level_of_theory import full_level_hash
+from aiida_traincraft.provenance.leakage import find_known, tell
 from aiida_traincraft.science.config.mace import PT_HEAD, MaceTraining
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.training.mace import check_data
@@ -160,9 +161,8 @@ class TrainMaceWorkChain(WindowWorkChain):
         """Refuse a dataset that would train on what the campaign is judged by."""
         if 'test_set' not in self.inputs:
             return
-        sealed = {row.structure for row in self.inputs.test_set.rows if row.split == 'test'}
-        if found := sum(row.split == 'train' and row.structure in sealed for row in dataset.rows):
-            raise ValueError(f'head "{head}": {found} structures of its dataset belong to the sealed test set')
+        if leaks := find_known(dataset, self.inputs.test_set):
+            raise ValueError(f'head "{head}": {tell(leaks)}')
 
     def _sources(self) -> dict[str, Any]:
         """Datasets by head, and the model to fine-tune."""

@@ -47,7 +47,7 @@ def test_copper_is_stable(copper):
     assert findings.values['survival'] == 1.0
     assert abs(findings.values['energy_drift']) < 5
     assert 1.9 < findings.values['minimum_distance'] < 2.5
-    assert abs(findings.values['temperature_error']) < 60
+    assert abs(findings.values['temperature_deviation']) < 60
     assert set(findings.curves) == {'run_1', 'run_2'}
     curve = findings.curves['run_1']
     assert curve['ensemble'] == ['NVT'] * 100 + ['NVE'] * 101
@@ -104,7 +104,7 @@ def test_an_explosion_at_constant_energy_is_a_result(copper):
     findings, _ = examine(configure(runs=1), Subject(Ageing(), copper))
     assert findings.values['survival'] == 0.0
     assert findings.values['energy_drift'] is None
-    assert findings.values['temperature_error'] is not None
+    assert findings.values['temperature_deviation'] is not None
     assert findings.notes[0].startswith('run 1 of 1: NVE broken: the temperature is ')
     assert 'NVE' in findings.curves['run_1']['ensemble']
 
@@ -116,7 +116,7 @@ def test_a_potential_that_fails_at_once(copper):
         'survival': 0.0,
         'energy_drift': None,
         'minimum_distance': None,
-        'temperature_error': None,
+        'temperature_deviation': None,
     }
     assert 'NotImplementedError' in findings.notes[0]
     assert findings.curves == {}

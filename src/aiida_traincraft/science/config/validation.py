@@ -39,7 +39,7 @@ class ValidatorConfig(PluginConfig):
     def _known_quantities(self) -> ValidatorConfig:
         allowed = set(self.quantities)
         if self.compares:
-            allowed |= {name + ERROR for name in self.quantities}
+            allowed |= {name + ERROR for name in self.quantities if not name.endswith(ERROR)}
         for key in ('at_most', 'at_least'):
             unknown = sorted(set(getattr(self, key)) - allowed)
             if unknown:

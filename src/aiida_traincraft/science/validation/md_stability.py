@@ -69,7 +69,7 @@ class MdStabilityConfig(ThermostatConfig, StructureValidatorConfig):
         'survival': '',
         'energy_drift': 'meV/atom/ps',
         'minimum_distance': 'Å',
-        'temperature_error': 'K',
+        'temperature_deviation': 'K',
     }
     type: Literal['md_stability'] = 'md_stability'
     reference: Literal[False] = False
@@ -90,7 +90,7 @@ class MdStability(Validator):
     ``survival`` is the share of runs (0 to 1) that reached the end; ``energy_drift`` the slope of a linear fit to the
     total energy at constant energy (Fu et al., TMLR (2023), arXiv:2210.07237, on why stability is measured besides
     forces), of the run where it is largest; ``minimum_distance`` the shortest distance of two atoms in up to 200
-    frames of each part of each run; ``temperature_error`` the mean temperature of the NVT parts minus ``temperature``,
+    frames of each part of each run; ``temperature_deviation`` the mean temperature of the NVT parts minus ``temperature``,
     with 3 N degrees of freedom. A run that ends early counts for all but its missing parts.
 
     Examples
@@ -139,7 +139,7 @@ class MdStability(Validator):
             'survival': len(drifts) / config.runs,
             'energy_drift': max(drifts, key=abs, default=None),
             'minimum_distance': min((row[4] for row in rows), default=None),
-            'temperature_error': float(np.mean(temperatures)) - config.temperature if temperatures else None,
+            'temperature_deviation': float(np.mean(temperatures)) - config.temperature if temperatures else None,
         }
         return findings
 
