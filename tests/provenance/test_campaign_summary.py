@@ -39,7 +39,7 @@ def test_children_by_key(tiny_campaign):
     keys = list(children(tiny_campaign))
     assert keys[0] == 'build_structures'
     assert [key for key in keys if key.startswith('train_')] == ['train_001', 'train_002']
-    assert keys[-1] == 'train_002'
+    assert keys[-2:] == ['train_002', 'calibrate_002']
 
 
 def test_labels_spent_before_each_training(tiny_campaign, summary):

@@ -4,7 +4,7 @@ import pytest
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow
 from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.provenance.leakage import find_leaks
+from aiida_traincraft.provenance.leakage import find_known, find_leaks, tell
 from aiida_traincraft.science.structure import Structure
 
 TOLERANCE = 1e-4
@@ -74,3 +74,28 @@ def test_of_many_test_twins_the_nearest_is_named(make, copper_frames):
 def test_an_empty_test_set_leaks_nothing(make, copper_frames):
     dataset, _ = make([(copper_frames[0], 'a'), (copper_frames[1], 'a')], [])
     assert find_leaks(dataset, TOLERANCE) == []
+
+
+def test_two_datasets(make, copper_frames):
+    train, labels = make(
+        [(copper_frames[0], 'a'), (copper_frames[1], 'b'), (copper_frames[2], None), (copper_frames[3], None)], []
+    )
+    # Of another composition, of the same group, the same, turned; what it trains on itself is no test.
+    molecule = copper_frames[9].copy()
+    molecule.atoms.numbers[0] = 47
+    tested = [(molecule, None), (copper_frames[8], 'b'), (copper_frames[2], None), (turned(copper_frames[3]), None)]
+    sealed, others = make([(copper_frames[0], 'a')], tested)
+    leaks = find_leaks(train, TOLERANCE, sealed)
+    assert [(leak.train, leak.test, leak.group) for leak in leaks] == [
+        (labels[1], others[2], 'b'),
+        (labels[2], others[3], None),
+        (labels[3], others[4], None),
+    ]
+    assert [str(leak).partition(': ')[2].split(' at')[0] for leak in leaks] == [
+        "both of group 'b'",
+        'the same structure',
+        'near duplicates',
+    ]
+    assert find_known(train, sealed) == leaks[:2]
+    assert tell(leaks[1:]) == f'2 training structures tell of the test set, the first: {leaks[1]}'
+    assert find_leaks(sealed, TOLERANCE, train) == []

@@ -35,7 +35,7 @@ def test_one_file_under_two_paths_is_one_level(level, tmp_path):
 
 def test_a_file_on_another_machine_is_its_path(level, tmp_path):
     computer = orm.Computer(
-        'cluster', 'cluster.example.org', '', 'core.ssh', 'core.slurm', workdir=str(tmp_path)
+        'other-machine', 'cluster.example.org', '', 'core.ssh', 'core.slurm', workdir=str(tmp_path)
     ).store()
     code = orm.InstalledCode(computer, '/usr/bin/python', label='python-of-the-cluster').store()
     path = tmp_path / 'a.model'

@@ -10,7 +10,7 @@ from aiida.engine import calcfunction
 from aiida.engine.processes import Process
 
 from aiida_traincraft.data.bulk import link_inputs
-from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
+from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies, label_attributes
 from aiida_traincraft.data.filters import float_numbers
 from aiida_traincraft.data.label import LabelData
 from aiida_traincraft.data.manifest import ManifestData
@@ -32,7 +32,7 @@ def gather_dataset(
     level
         Hash of the level.
     sealed
-        Test set that must be left out even if its labels are of another level.
+        Test set that must be left out even if its labels are of another level, with what shares a group with it.
     labels
         Take only these.
     filters
@@ -48,6 +48,7 @@ def gather_dataset(
     # The database may hold more labels next time.
     process.base.caching.is_valid_cache = False
     known = {row.structure for row in sealed.rows} if sealed is not None else set()
+    groups = _groups(sealed) if sealed is not None else set()
     tests = orm.QueryBuilder().append(
         DatasetData,
         filters={'attributes.levels_of_theory': {'contains': [level.value]}, 'attributes.n_test': {'>': 0.0}},
@@ -55,14 +56,15 @@ def gather_dataset(
     # What such a dataset has from its parent is found with the parent.
     known |= {row.structure for (dataset,) in tests.iterall() for row in dataset.new_rows if row.split == 'test'}
     tested, n_tested, rows = frozenset(known), 0, []
-    for uuid, fingerprint, structure, system in _found(level.value, labels, filters):
-        n_tested += structure in tested
+    for uuid, fingerprint, structure, system, group in _found(level.value, labels, filters):
+        if structure in tested or (group in groups and system != ISOLATED_ATOM):
+            n_tested += 1
         # Twins of one structure, labelled in different campaigns, count once.
-        if structure not in known:
+        elif structure not in known:
             known.add(structure)
             rows.append(DatasetRow(uuid, fingerprint, structure, 'e0' if system == ISOLATED_ATOM else 'train'))
     if n_tested:
-        Process.current().report(f'{n_tested} labels are left out: their structures belong to test sets')
+        Process.current().report(f'{n_tested} labels are left out: their structures or trajectories are in test sets')
     if not any(row.split == 'train' for row in rows):
         raise ValueError(f'there is no such label of the level of theory {level.value} but those of test sets')
     link_inputs(process, [row.label for row in rows], 'members')
@@ -70,8 +72,14 @@ def gather_dataset(
     return DatasetData(rows, [level.value], isolated_atom_energies(atoms))
 
 
+def _groups(dataset: DatasetData) -> set[str]:
+    """Groups that a test set has structures of."""
+    labels = [row.label for row in dataset.rows if row.split == 'test']
+    return {group for (group,) in label_attributes(labels, 'group') if group is not None}
+
+
 def _found(level: str, labels: ManifestData | None, filters: orm.Dict | None) -> Iterator[list[Any]]:
-    """UUID, fingerprint, structure and system of the labels, in the order in which they were made."""
+    """UUID, fingerprint, structure, system and group of the labels, in the order in which they were made."""
     conditions: list[dict[str, Any]] = [{'attributes.level_of_theory': level}]
     if filters is not None:
         isolated = {'attributes.system': ISOLATED_ATOM}
@@ -82,7 +90,7 @@ def _found(level: str, labels: ManifestData | None, filters: orm.Dict | None) ->
         query = orm.QueryBuilder().append(
             LabelData,
             filters={'and': [*conditions, *chunk]},
-            project=['uuid', 'attributes.fingerprint', 'attributes.structure', 'attributes.system'],
+            project=['uuid', *(f'attributes.{name}' for name in ('fingerprint', 'structure', 'system', 'group'))],
             tag='label',
         )
         yield from query.order_by({'label': 'id'}).iterall()

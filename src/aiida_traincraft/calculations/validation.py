@@ -20,13 +20,15 @@ from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.science.config.validation import ValidationConfig, ValidatorConfig
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Findings, compare, conclude
+from aiida_traincraft.science.validation.campaign import with_geometries
 from aiida_traincraft.science.validation.starts import build_starts
 
 
 @calcfunction
 def take_section(config: orm.Dict) -> orm.Dict:
-    """Take the section ``[validation]`` out of a campaign."""
-    return orm.Dict(config['validation'])
+    """Take the section ``[validation]`` out of a campaign, with geometries in the place of its systems' names."""
+    content = config.get_dict()
+    return orm.Dict(with_geometries(content['validation'], content))
 
 
 @calcfunction

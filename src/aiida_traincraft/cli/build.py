@@ -59,8 +59,8 @@ def validate(campaigns: tuple[Path, ...]) -> None:
             built = list(build_systems(config, campaign.resolve().parent))
             elements = {element for system in built for element in system.elements}
             issues = check_systems(config, built)
-            if not any(system.at_launch for system in built):
-                issues += check_campaign(config, elements, campaign.resolve().parent)
+            known = set() if any(system.at_launch for system in built) else elements
+            issues += check_campaign(config, known, campaign.resolve().parent)
             if issues:
                 raise ConfigError(issues, campaign.name)
         except ConfigError as error:

@@ -22,7 +22,7 @@ from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
 from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE
 from aiida_traincraft.science.seeds import derive_seed
-from aiida_traincraft.science.validation.campaign import check_campaign, with_geometries
+from aiida_traincraft.science.validation.campaign import check_campaign
 from aiida_traincraft.workchains.frozen_sources import freeze_sources
 from aiida_traincraft.workchains.interpreters import check_interpreters
 from aiida_traincraft.workchains.label import labeller_of
@@ -52,12 +52,10 @@ def _builder(process: Any, config: CampaignConfig, folder: Path) -> ProcessBuild
 
     content = config.model_dump(mode='json')
     content['labelling'] = labeller.complete_section(config.labelling, elements).model_dump(mode='json')
-    if (validation := with_geometries(config)) is not None:
-        content['validation'] = validation.model_dump(mode='json')
     holders = [*content['systems'], *content['test_set']['systems'], *validation_holders(content['validation'])]
     files = store_sources(holders, folder)
     models = {'training': complete_trainer(content['training'], folder)}
-    if validation is not None and validation.dielectric is not None:
+    if config.validation is not None and config.validation.dielectric is not None:
         models['dielectric'] = complete_trainer(content['validation']['dielectric'], folder)
     if content['distillation'] is not None:
         models['student'] = complete_trainer(content['distillation']['training'], folder)
@@ -131,7 +129,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     if not dataset.count('train'):
         issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
     if test_set is not None and (leaks := find_leaks(dataset, DEFAULT_TOLERANCE, test_set)):
-        issues.append(ConfigIssue('test_set', f'{tell(leaks)}; {ADVICE}'))
+        issues.append(ConfigIssue('test_set', f'{tell(leaks)}. Split by group: traincraft dataset split'))
     if issues:
         raise ConfigError(issues, path.name)
     content = config.model_dump(mode='json')

@@ -130,5 +130,5 @@ class ValidateWorkChain(TraincraftWorkChain):
             self.report(str(node))
 
     def _tables(self) -> list[dict[str, Any]]:
-        tables: list[dict[str, Any]] = self.section('validation')['validators']
+        tables: list[dict[str, Any]] = orm.load_node(self.ctx.section)['validators']
         return tables

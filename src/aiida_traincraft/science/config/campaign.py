@@ -24,6 +24,7 @@ from aiida_traincraft.science.config.distillation import DistillationConfig
 from aiida_traincraft.science.config.loop import LoopConfig
 from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.config.selection import SelectionConfig
+from aiida_traincraft.science.config.shared_sources import check_shared_sources
 from aiida_traincraft.science.config.systems import SystemConfig
 from aiida_traincraft.science.config.test_set import TestSetConfig
 from aiida_traincraft.science.config.validation import ValidationConfig
@@ -116,7 +117,7 @@ def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str
     data
         The parsed TOML.
     folder
-        Folder that relative paths of plugin files refer to.
+        Folder that relative paths of plugin files and of sources refer to.
     origin
         Name of the config in error messages.
 
@@ -132,6 +133,9 @@ def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str
     except Exception as error:
         raise ConfigError([ConfigIssue('run.plugins', str(error))], origin) from error
     try:
-        return validate_campaign(data)
+        config = validate_campaign(data)
     except ValidationError as error:
         raise ConfigError(explain(error, CampaignConfig), origin) from None
+    if issues := check_shared_sources(config, folder or Path()):
+        raise ConfigError(issues, origin)
+    return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -47,6 +47,7 @@ TAKEN = {
 class QuantumEspressoLabelling(LabellingConfig):
     """DFT by pw.x of Quantum ESPRESSO, one calculation per structure or packed into batches."""
 
+    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
     seam = 'qe'
     roles = ('pw',)
     type: Literal['quantumespresso'] = 'quantumespresso'

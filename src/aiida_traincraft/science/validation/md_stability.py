@@ -90,8 +90,8 @@ class MdStability(Validator):
     ``survival`` is the share of runs (0 to 1) that reached the end; ``energy_drift`` the slope of a linear fit to the
     total energy at constant energy (Fu et al., TMLR (2023), arXiv:2210.07237, on why stability is measured besides
     forces), of the run where it is largest; ``minimum_distance`` the shortest distance of two atoms in up to 200
-    frames of each part of each run; ``temperature_deviation`` the mean temperature of the NVT parts minus ``temperature``,
-    with 3 N degrees of freedom. A run that ends early counts for all but its missing parts.
+    frames of each part of each run; ``temperature_deviation`` the mean temperature of the NVT parts minus
+    ``temperature``, with 3 N degrees of freedom. A run that ends early counts for all but its missing parts.
 
     Examples
     --------
