@@ -12,8 +12,11 @@ from aiida_traincraft.science.calibration import (
     alarms,
     calibrate,
     coverage,
+    cross_alarms,
     cross_coverage,
     reliability,
+    shifted_parts,
+    transfer,
 )
 from aiida_traincraft.science.config.training import PaceLinearTraining
 from aiida_traincraft.science.structure import Structure, write_frames
@@ -195,5 +198,22 @@ def test_gamma_of_a_potential_covers_held_out_frames_and_not_hotter_ones(errors_
     low, high = calibration.thresholds(0.05)
     assert calibration.smallest < low < calibration.largest <= high
     assert alarms(*held_out[:2], low, 0.05)['missed_share'] < 0.1
+    missed = cross_alarms(*held_out, 0.05)
+    print(
+        f'held out: {missed["missed_share_of_bad"]:.0%} of the bad atoms are missed, {missed["missed_share"]:.1%} of all'
+    )
+    assert missed['n'] == len(held_out[0])
+    assert missed['missed_share'] < 0.1
+    joined = [np.concatenate([a, b]) for a, b in zip(held_out[:2], hotter[:2], strict=True)]
+    groups = np.concatenate([held_out[2], 100 + hotter[2]])
+    (row,) = transfer(*joined, groups, {'hotter': range(100, 140), 'all': range(140)})
+    assert (row['part'], row['n_calibrated'], row['n']) == ('hotter', 100, len(hotter[0]))
+    assert row['coverage'] < 0.8
     table = reliability(calibration, *held_out[:2], bins=4)
     assert table['observed'][-1] > 1.5 * table['observed'][0]
+
+
+def test_parts_of_a_test_set_that_differ():
+    assert shifted_parts(['a', 'a'], [None, 300.0]) == {}
+    parts = shifted_parts(['a', 'b', 'a'], [300.0, 500.0, 900.0])
+    assert parts == {'system a': [0, 2], 'system b': [1], 'above 500 K': [2]}

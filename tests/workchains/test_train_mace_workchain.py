@@ -12,6 +12,7 @@ import pytest
 from aiida import orm
 from ase import Atoms
 
+from aiida_traincraft.calculations.calibrate import calibrate_uncertainty
 from aiida_traincraft.calculations.extend_dataset import extend_dataset
 from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
 from aiida_traincraft.data.dataset import DatasetData
@@ -79,6 +80,22 @@ def test_committee_is_trained_and_scored(trained, copper_dataset):
     for node in members:
         rows = node.outputs.history['epochs']
         assert min(row['forces_rmse'] for row in rows[1:]) < rows[0]['forces_rmse']
+
+
+@pytest.mark.slow
+def test_the_spread_is_held_against_true_errors(trained, run_job, codes, store_dataset, copper_frames):
+    dataset = store_dataset(copper_frames[:1], copper_frames[1:])
+    scored = run_job(
+        'traincraft.evaluate', {}, code=codes['mace'], potential=trained.outputs.potential, dataset=dataset
+    )
+    parameters = orm.Dict({'measure': 'spread', 'alpha': 0.1, 'max_force_error': 0.2})
+    node = calibrate_uncertainty(scored.outputs.predictions, dataset, parameters)
+    print(node)
+    assert node.calibration is not None, node.reason
+    assert node.calibration.unit == 'eV/Å'
+    found = node.base.attributes.get('coverage')
+    # Two standard errors of few structures.
+    assert abs(found['coverage'] - 0.9) < max(0.05, 2 * found['standard_error'])
 
 
 @pytest.fixture(scope='module')

@@ -9,6 +9,7 @@ from aiida.engine import calcfunction
 from aiida_traincraft.data.calibration import CalibrationData
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.science.calibration import shifted_parts
 
 
 @calcfunction
@@ -25,11 +26,15 @@ def calibrate_uncertainty(predictions: FramesData, test_set: DatasetData, parame
         ``measure``, ``alpha``, ``max_force_error`` (eV/Å, or null).
     """
     labels = {frame.content_hash(): frame for frame in test_set.iterate('test')}
-    errors, uncertainties, groups = [], [], []
+    errors, uncertainties, groups, systems, temperatures = [], [], [], [], []
     for index, frame in enumerate(predictions.get_frames()):
-        difference = frame.properties['forces'] - labels[frame.content_hash()].properties['forces']
+        label = labels[frame.content_hash()]
+        systems.append(str(label.provenance.get('system', '')))
+        temperatures.append(label.provenance.get('temperature'))
+        difference = frame.properties['forces'] - label.properties['forces']
         errors.append(np.linalg.norm(difference, axis=1))
         uncertainties.append(frame.properties['uncertainty'])
         groups.append(np.full(len(frame), index))
     joined = [np.concatenate(parts) if parts else np.empty(0) for parts in (uncertainties, errors, groups)]
-    return CalibrationData(joined[0], joined[1], joined[2].astype(int), **parameters.get_dict())
+    parts = shifted_parts(systems, temperatures)
+    return CalibrationData(joined[0], joined[1], joined[2].astype(int), **parameters.get_dict(), parts=parts)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from aiida_traincraft.data.manifest import JsonFileData
-from aiida_traincraft.science.calibration import Calibration, Values, alarms, calibrate, cross_coverage, reliability
+from aiida_traincraft.science.calibration import (
+    Calibration,
+    Values,
+    calibrate,
+    cross_alarms,
+    cross_coverage,
+    reliability,
+    transfer,
+)
+
+BREAKS = 0.1
+"""Coverage so far below the nominal one is told."""
 
 
 class CalibrationData(JsonFileData):
     """A calibration, the atoms that it rests on, and the thresholds that follow from an accepted force error.
 
     Attributes to query by: ``calibration`` (None if ``reason`` says why there is none), ``max_force_error`` (eV/Å),
-    ``lo``, ``hi``, ``coverage``, ``alarms`` and ``reliability``; see :mod:`aiida_traincraft.science.calibration`.
+    ``lo``, ``hi``, ``coverage``, ``alarms`` (of held-out structures), ``transfer`` and ``reliability``; see
+    :mod:`aiida_traincraft.science.calibration`.
 
     Parameters
     ----------
@@ -30,6 +43,8 @@ class CalibrationData(JsonFileData):
         Share of the atoms whose error may exceed the bound.
     max_force_error
         Accepted force error (eV/Å), None if nobody said.
+    parts
+        Structures (values of ``groups``) that differ from the rest, by name.
     """
 
     def __init__(
@@ -40,6 +55,7 @@ class CalibrationData(JsonFileData):
         measure: str,
         alpha: float,
         max_force_error: float | None = None,
+        parts: Mapping[str, Collection[int]] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -50,15 +66,17 @@ class CalibrationData(JsonFileData):
             'max_force_error': max_force_error,
             'n_atoms': len(u),
             **dict.fromkeys(('calibration', 'reason', 'lo', 'hi', 'coverage', 'reliability', 'alarms')),
+            'transfer': [],
         }
         try:
             found = calibrate(u, e, groups, alpha, measure)
             attributes['calibration'] = found.to_dict()
             attributes['reliability'] = reliability(found, u, e)
+            attributes['transfer'] = transfer(u, e, groups, parts or {}, alpha)
+            attributes['coverage'] = cross_coverage(u, e, groups, alpha)
             if max_force_error is not None:
                 attributes['lo'], attributes['hi'] = found.thresholds(max_force_error)
-                attributes['alarms'] = alarms(u, e, attributes['lo'], max_force_error)
-            attributes['coverage'] = cross_coverage(u, e, groups, alpha)
+                attributes['alarms'] = cross_alarms(u, e, groups, max_force_error, alpha)
         # Too few structures, or an uncertainty that says nothing of the error: that is a result too.
         except ValueError as failure:
             attributes['reason'] = str(failure)
@@ -94,11 +112,15 @@ class CalibrationData(JsonFileData):
             nominal = 1 - self.base.attributes.get('alpha')
             parts.append(f'bounds cover {coverage["coverage"]:.1%} of the force errors (nominal {nominal:.0%})')
         if (window := self.thresholds) is not None:
-            found = self.base.attributes.get('alarms')
+            parts.append(f'candidates are above {window[0]:.3g}, runs halt at {window[1]:.3g}')
+        if (found := self.base.attributes.get('alarms')) is not None:
             parts.append(
-                f'below the threshold {window[0]:.3g} (runs halt at {window[1]:.3g}) are {found["missed"]} of the '
-                f'{found["bad"]} atoms with more than the accepted error, {found["missed_share"]:.2%} of all'
+                f'of {found["bad"]} held-out atoms with more than the accepted error {found["missed"]} are missed, '
+                f'{found["missed_share"]:.2%} of all'
             )
+        for row in self.base.attributes.get('transfer', []):
+            if row['coverage'] < row['nominal'] - BREAKS:
+                parts.append(f'calibrated on the rest, they cover only {row["coverage"]:.1%} of {row["part"]}')
         if self.reason is not None:
             parts.append(self.reason if parts else f'no calibration: {self.reason}')
         return '; '.join(parts)

@@ -197,7 +197,7 @@ def _calibration(process: orm.ProcessNode | None) -> dict[str, Any] | None:
     if process is None or not process.is_finished_ok:
         return None
     node = process.outputs.result
-    names = ('measure', 'alpha', 'max_force_error', 'lo', 'hi', 'coverage', 'alarms', 'reason')
+    names = ('measure', 'alpha', 'max_force_error', 'lo', 'hi', 'coverage', 'alarms', 'transfer', 'reason')
     return {name: node.base.attributes.get(name) for name in names} | {'uuid': node.uuid}
 
 

@@ -9,7 +9,7 @@ not be those that the potential was trained on.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -219,14 +219,67 @@ def cross_coverage(
     calibration of the others. Arguments and result as of :func:`calibrate` and :func:`coverage`.
     """
     u, e, g = _checked(uncertainty, error, groups)
-    names, number = np.unique(g, return_inverse=True)
-    # Shuffled, so that the parts have nothing to do with how the structures were made.
-    fold = np.random.default_rng(0).permutation(len(names))[number] % folds
     covered = np.zeros(len(u), dtype=bool)
-    for part in range(folds):
-        test = fold == part
+    for test in _folds(g, folds):
         covered[test] = e[test] <= calibrate(u[~test], e[~test], g[~test], alpha).bound(u[test])
     return _share(covered, g, alpha)
+
+
+def transfer(
+    uncertainty: Values, error: Values, groups: Groups, parts: Mapping[str, Collection[int]], alpha: float = 0.1
+) -> list[dict[str, Any]]:
+    """How far bounds break on structures of another kind than those of the calibration.
+
+    Parameters
+    ----------
+    uncertainty, error, groups, alpha
+        As of :func:`calibrate`.
+    parts
+        Structures (values of ``groups``) by the name of what sets them apart; each part is tested on the calibration of
+        all others.
+
+    Returns
+    -------
+    list of dict
+        By part: ``part``, ``n_calibrated`` (structures), and what :func:`coverage` gives. Parts whose others are too
+        few to calibrate on are left out.
+    """
+    u, e, g = _checked(uncertainty, error, groups)
+    rows = []
+    for name, members in parts.items():
+        test = np.isin(g, list(members))
+        try:
+            others = calibrate(u[~test], e[~test], g[~test], alpha)
+        except ValueError:
+            continue
+        if test.any():
+            row = {'part': name, 'n_calibrated': others.n_structures}
+            rows.append(row | coverage(others, u[test], e[test], g[test]))
+    return rows
+
+
+def shifted_parts(systems: Sequence[str], temperatures: Sequence[float | None]) -> dict[str, list[int]]:
+    """Parts of a test set that differ from the rest: each of several systems, and the hotter half.
+
+    Parameters
+    ----------
+    systems, temperatures
+        Of each structure; a temperature (K) is None where there was none.
+
+    Returns
+    -------
+    dict
+        Indices of structures by name, for :func:`transfer`.
+    """
+    parts = {}
+    if len(set(systems)) > 1:
+        for name in sorted(set(systems)):
+            parts[f'system {name}'] = [index for index, found in enumerate(systems) if found == name]
+    known = [value for value in temperatures if value is not None]
+    if len(known) == len(temperatures) and known:
+        middle = float(np.median(known))
+        parts[f'above {middle:.0f} K'] = [index for index, value in enumerate(known) if value > middle]
+    return parts
 
 
 def reliability(calibration: Calibration, uncertainty: Values, error: Values, bins: int = 10) -> dict[str, list[float]]:
@@ -279,6 +332,39 @@ def alarms(uncertainty: Values, error: Values, threshold: float, max_force_error
         'missed_share_of_bad': missed / n_bad if n_bad else None,
         'false_share_of_alarms': false / n_alarms if n_alarms else None,
     }
+
+
+def cross_alarms(
+    uncertainty: Values,
+    error: Values,
+    groups: Groups | None,
+    max_force_error: float,
+    alpha: float = 0.1,
+    folds: int = 5,
+) -> dict[str, float | None]:
+    """What thresholds miss on structures that they were not found with.
+
+    As :func:`alarms`, over the parts of :func:`cross_coverage`.
+
+    Raises
+    ------
+    ValueError
+        If a calibration of the other parts, or a threshold from it, is not to be had.
+    """
+    u, e, g = _checked(uncertainty, error, groups)
+    # In units of its own threshold, an uncertainty compares with that of another part.
+    scaled = np.zeros(len(u))
+    for test in _folds(g, folds):
+        scaled[test] = u[test] / calibrate(u[~test], e[~test], g[~test], alpha).thresholds(max_force_error)[0]
+    return alarms(scaled, e, 1.0, max_force_error)
+
+
+def _folds(groups: npt.NDArray[Any], folds: int) -> Iterator[npt.NDArray[np.bool_]]:
+    """Masks of the atoms of each part of the structures."""
+    names, number = np.unique(groups, return_inverse=True)
+    # Shuffled, so that the parts have nothing to do with how the structures were made.
+    fold = np.random.default_rng(0).permutation(len(names))[number] % folds
+    return (fold == part for part in range(folds))
 
 
 def _checked(
