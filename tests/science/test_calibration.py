@@ -199,9 +199,8 @@ def test_gamma_of_a_potential_covers_held_out_frames_and_not_hotter_ones(errors_
     assert calibration.smallest < low < calibration.largest <= high
     assert alarms(*held_out[:2], low, 0.05)['missed_share'] < 0.1
     missed = cross_alarms(*held_out, 0.05)
-    print(
-        f'held out: {missed["missed_share_of_bad"]:.0%} of the bad atoms are missed, {missed["missed_share"]:.1%} of all'
-    )
+    shares = [missed[name] for name in ('missed_share_of_bad', 'missed_share', 'false_share_of_alarms')]
+    print('missed of the bad {:.0%}, missed of all {:.1%}, false of the alarms {:.0%}'.format(*shares))
     assert missed['n'] == len(held_out[0])
     assert missed['missed_share'] < 0.1
     joined = [np.concatenate([a, b]) for a, b in zip(held_out[:2], hotter[:2], strict=True)]
