@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +16,14 @@ from ase.eos import EquationOfState
 from ase.io import read
 from ase.optimize import BFGS
 from ase.units import GPa, J, m
+from PIL import Image
 
 from aiida_traincraft.science.calculators.pace import PaceCalculator
 from aiida_traincraft.science.config.campaign import load_campaign
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
 
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 CONFIG = Path(__file__).parents[2] / 'examples' / 'cu_demo.toml'
 
 
@@ -168,3 +172,100 @@ def test_why_and_status(demo):
     assert 'hot_strained_surface' not in text.split('the tree above it')[0]
     assert 'demo' in demo.traincraft('status').stdout
     assert json.loads((demo.folder / 'runs' / 'demo' / 'summary.json').read_text())['labels']['failed'] == 0
+
+
+FACTS = """
+import json
+from aiida import orm
+from aiida_traincraft.provenance.queries import load_campaign_node
+campaign = load_campaign_node('demo')
+jobs = [node for node in campaign.called_descendants if isinstance(node, orm.CalcJobNode)]
+ledgers = [node.outputs.ledger for node in campaign.called if 'ledger' in node.outputs]
+(validation,) = [node for node in campaign.called if node.process_label == 'ValidateWorkChain']
+found = campaign.outputs.validation
+print(json.dumps({
+    'uuids': [campaign.uuid, campaign.outputs.potential.uuid, *[found[name].uuid for name in found]],
+    'errors': campaign.outputs.errors['overall'],
+    'validation': {name: found[name].values for name in found},
+    'core_hours': sum(job.outputs.summary['seconds'] for job in jobs) / 3600,
+    'references': validation.outputs.ledger.counts['labelled'],
+    'labelled': sum(ledger.counts['labelled'] for ledger in ledgers) - validation.outputs.ledger.counts['labelled'],
+}))
+"""
+
+
+@pytest.fixture(scope='module')
+def page(demo):
+    return demo.folder / 'runs' / 'demo' / 'report.html'
+
+
+def test_numbers_of_the_report_are_those_of_the_nodes(demo, page):
+    facts, text = demo.python(FACTS), page.read_text()
+    assert all(uuid in text for uuid in facts['uuids'])
+    for name, unit in (('forces', 'meV/Å'), ('energy', 'meV/atom')):
+        assert f'{1000 * facts["errors"][name]["rmse"]:.2f} {unit}' in text
+    assert len(facts['validation']) == 5
+    for values in facts['validation'].values():
+        for name, value in values.items():
+            if not name.endswith(('_reference', '_error')):
+                assert f'<td>{name}</td><td class="n">{value:.4g}</td>' in text
+    assert f'{facts["core_hours"]:.3g} core-hours in codes' in text
+    row = f'<td>labelled</td><td class="n">{facts["labelled"]}</td><td class="n">{facts["references"]}</td>'
+    assert row in text
+
+
+def test_the_report_draws_what_validators_found(page):
+    drawn = set(re.findall(r'<figure id="figure-([^"]*)"', page.read_text()))
+    assert drawn == {
+        'learning',
+        'parity_energy',
+        'parity_forces',
+        'reliability',
+        'eos_scan',
+        'md_stability_temperature',
+        'md_stability_total_energy',
+        'md_stability_minimum_distance',
+        'parity_stress',
+        'phonons_dispersion',
+    }
+
+
+def browse(page, *options):
+    """Open a page in Chromium without a window."""
+    if CHROMIUM is None:
+        pytest.skip('there is no chromium: make setup-browser')
+    command = [CHROMIUM, '--headless=new', '--no-sandbox', '--disable-gpu', '--hide-scrollbars']
+    # Without these the browser itself asks its makers for updates.
+    command += ['--disable-background-networking', '--disable-component-update', '--no-first-run']
+    command += [f'--user-data-dir={page.parent.parent / "chromium"}', *options, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ('width', 'height', 'dark'), [(390, 844, False), (390, 844, True), (1280, 900, False), (1280, 900, True)]
+)
+def test_the_report_in_a_browser(page, tmp_path, width, height, dark):
+    shot, net = tmp_path / 'shot.png', tmp_path / 'net.json'
+    options = [f'--window-size={width},{height}', f'--screenshot={shot}', f'--log-net-log={net}']
+    options += [f'--blink-settings=preferredColorScheme={0 if dark else 1}', '--enable-logging=stderr']
+    done = browse(page, *options)
+    assert 'CONSOLE' not in done.stderr
+    picture = Image.open(shot).convert('L')
+    assert picture.size == (width, height)
+    assert (picture.getpixel((1, 1)) < 64) is dark
+    # Something is drawn, from the top to the bottom.
+    assert all(len(set(picture.crop((0, y, width, y + height // 4)).tobytes())) > 20 for y in (0, height // 2))
+    events = json.loads(net.read_text())['events']
+    asked = {url for event in events if (url := event.get('params', {}).get('url'))}
+    assert not [url for url in asked if re.match(r'https?://', url) and 'google' not in url and 'gvt1' not in url]
+
+
+def test_nothing_in_the_report_is_wider_than_a_phone(page, tmp_path):
+    # Told in the title, where a test without a debugger's protocol can read it.
+    probe = '<script>onload=()=>{document.title=document.documentElement.scrollWidth+"/"+innerWidth}</script>'
+    probed = tmp_path / 'pages' / 'probed.html'
+    probed.parent.mkdir()
+    probed.write_text(page.read_text().replace('</body>', f'{probe}</body>'))
+    done = browse(probed, '--window-size=500,844', '--dump-dom')
+    needed, given = map(int, re.search(r'<title>(\d+)/(\d+)</title>', done.stdout).groups())
+    assert needed <= given

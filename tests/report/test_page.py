@@ -8,10 +8,14 @@ import io
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from aiida import orm
 
+from aiida_traincraft.data.calibration import CalibrationData
+from aiida_traincraft.provenance import account
 from aiida_traincraft.provenance.campaign import summarise
-from aiida_traincraft.report.page import verdict, write_page
+from aiida_traincraft.report.page import uncertainty, verdict, write_page
 
 
 class Page(HTMLParser):
@@ -68,6 +72,13 @@ def test_numbers_are_those_of_the_nodes(written, page, tiny_campaign):
     assert counts['failed']
     for reason in summary['failed_labels']:
         assert reason in text
+    jobs = [node for node in tiny_campaign.called_descendants if isinstance(node, orm.CalcJobNode)]
+    found = account.find_jobs(tiny_campaign)
+    assert len(found) == len(jobs)
+    hours = sum(job.outputs.summary['seconds'] for job in jobs) / 3600
+    assert sum(job.core_hours for job in found) == pytest.approx(hours)
+    assert {row.stage for row in account.costs(found)} == {'sample', 'label', 'train', 'explore'}
+    assert f'{hours:.3g} core-hours in codes' in text
 
 
 def test_figures_bring_their_data(page, tiny_campaign):
@@ -105,3 +116,20 @@ def test_the_same_page_again(written, tiny_campaign, tmp_path):
     write_page(tiny_campaign, tmp_path / 'again.html')
     assert (tmp_path / 'again.html').read_text() == written
     assert [path.name for path in tmp_path.iterdir()] == ['again.html']
+
+
+def test_shifted_data_have_a_table(aiida_profile):
+    rng = np.random.default_rng(1)
+    structures = np.repeat(np.arange(40), 8)
+    spread = rng.uniform(0.01, 0.2, len(structures))
+    # Above structure 30 the errors are three times as large as the spread promises.
+    error = spread * np.abs(rng.normal(size=len(spread))) * np.where(structures > 30, 3, 1)
+    node = CalibrationData(spread, error, structures, 'spread', 0.1, 0.1, parts={'above 650 K': range(31, 40)}).store()
+    text = uncertainty({'cycles': [{'calibration': None}, {'calibration': {'uuid': node.uuid}}]})
+    (row,) = node.base.attributes.get('transfer')
+    assert row['coverage'] < 0.7
+    assert 'On shifted data' in text
+    assert f'<td>above 650 K</td><td class="n">{row["n"]}</td>' in text
+    assert f'<td class="n">{100 * row["coverage"]:.4g}</td>' in text
+    alarms = node.base.attributes.get('alarms')
+    assert f'<td class="n">{alarms["missed"]}</td><td class="n">{100 * alarms["missed_share_of_bad"]:.4g}</td>' in text

@@ -21,6 +21,7 @@ from aiida_traincraft.cli.health import health
 from aiida_traincraft.cli.importing import import_
 from aiida_traincraft.cli.inspect import plugins, status, why
 from aiida_traincraft.cli.new import new
+from aiida_traincraft.cli.plot import plot
 from aiida_traincraft.cli.pseudos import pseudos
 from aiida_traincraft.cli.query import query
 from aiida_traincraft.cli.report import report
@@ -79,6 +80,7 @@ for command in (
     health,
     status,
     report,
+    plot,
     why,
     query,
     diff,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,12 @@ from aiida import orm
 from aiida_traincraft.calculations.cores import job_cores
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.provenance.campaign import STAGES, children, jobs
+from aiida_traincraft.data.ledger import LedgerData
+from aiida_traincraft.data.reading import QUERY_CHUNK
+from aiida_traincraft.provenance.campaign import STAGES, children
 
 HOUR = 3600.0
+MEV = 1000.0
 
 
 @dataclass(frozen=True)
@@ -27,37 +31,113 @@ class Cost:
     core_hours: float
 
 
-def costs(campaign: orm.WorkChainNode) -> list[Cost]:
-    """Core-hours of each stage and code: the wall time that the code itself reports, times the cores of the job."""
+@dataclass(frozen=True)
+class Job:
+    """A job of a campaign, and what its code reported."""
+
+    stage: str
+    code: str
+    cores: int
+    summary: dict[str, Any]
+    """Output ``summary`` of this project's workers; empty for other codes."""
+    parameters: dict[str, Any]
+    """Output ``output_parameters`` of other codes; empty without it."""
+
+    @property
+    def core_hours(self) -> float:
+        """The wall time that the code itself reports, times the cores of the job."""
+        seconds = self.summary.get('seconds') or self.parameters.get('wall_time_seconds') or 0.0
+        return float(seconds) * self.cores / HOUR
+
+
+def find_jobs(campaign: orm.WorkChainNode) -> list[Job]:
+    """All jobs of a campaign, level by level: a query for each process would take seconds for hundreds of them."""
+    stages: dict[int, str] = {}
+    callers: dict[int, str | None] = {campaign.pk: None}
+    while callers:
+        query = orm.QueryBuilder()
+        query.append(orm.WorkChainNode, filters={'id': {'in': list(callers)}}, tag='caller', project='id')
+        query.append(orm.ProcessNode, with_incoming='caller', edge_project='label', project=['id', 'node_type'])
+        called = [
+            (pk, kind, callers[caller] or STAGES.get(key.partition('_')[0], key))
+            for caller, pk, kind, key in query.iterall()
+        ]
+        stages |= {pk: stage for pk, kind, stage in called if kind == orm.CalcJobNode.class_node_type}
+        callers = {pk: stage for pk, kind, stage in called if kind == orm.WorkChainNode.class_node_type}
+    found, pks = [], sorted(stages)
+    for start in range(0, len(pks), QUERY_CHUNK):
+        chunk = {'id': {'in': pks[start : start + QUERY_CHUNK]}}
+        query = orm.QueryBuilder().append(orm.CalcJobNode, filters=chunk, tag='job', project='id')
+        # By name: a job that labels has an output for each structure.
+        names = {'label': {'in': ['summary', 'output_parameters']}}
+        query.append(orm.Dict, with_incoming='job', edge_filters=names, edge_project='label', project='attributes')
+        told: dict[tuple[int, str], dict[str, Any]] = {(pk, name): content for pk, content, name in query.iterall()}
+        query = orm.QueryBuilder().append(orm.CalcJobNode, filters=chunk, tag='job', project='*')
+        query.append(orm.AbstractCode, with_outgoing='job', edge_filters={'label': 'code'}, project='label')
+        found += [
+            Job(
+                stages[job.pk],
+                code,
+                job_cores(job),
+                told.get((job.pk, 'summary'), {}),
+                told.get((job.pk, 'output_parameters'), {}),
+            )
+            for job, code in query.iterall()
+        ]
+    return found
+
+
+def costs(jobs: Iterable[Job]) -> list[Cost]:
+    """Core-hours of each stage and code."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for key, child in children(campaign).items():
-        stage = STAGES.get(key.partition('_')[0], key)
-        for job in jobs(child):
-            found[stage, job.inputs.code.label].append(_wall_seconds(job) * job_cores(job) / HOUR)
+    for job in jobs:
+        found[job.stage, job.code].append(job.core_hours)
     order = list(dict.fromkeys(STAGES.values()))
     rows = [Cost(stage, code, len(hours), sum(hours)) for (stage, code), hours in found.items()]
     return sorted(rows, key=lambda row: (order.index(row.stage) if row.stage in order else len(order), row.code))
 
 
-def _wall_seconds(job: orm.CalcJobNode) -> float:
-    outputs = job.outputs
-    if 'summary' in outputs:
-        return float(outputs.summary.get('seconds', 0.0))
-    if 'output_parameters' in outputs:
-        return float(outputs.output_parameters.get('wall_time_seconds', 0.0))
-    return 0.0
-
-
-def versions(campaign: orm.WorkChainNode) -> dict[str, list[str]]:
-    """Versions of Python and packages that the jobs of a campaign report; several where jobs differed."""
+def versions(jobs: Iterable[Job]) -> dict[str, list[str]]:
+    """Versions of Python and packages that jobs report; several where jobs differed."""
     found: dict[str, set[str]] = defaultdict(set)
-    for job in jobs(campaign):
-        told = job.outputs.summary.get('versions', {}) if 'summary' in job.outputs else {}
-        for name, version in told.items():
+    for job in jobs:
+        for name, version in job.summary.get('versions', {}).items():
             found[name].add(str(version))
-        if 'output_parameters' in job.outputs and (code := job.outputs.output_parameters.get('creator_version')):
-            found[str(job.outputs.output_parameters.get('creator_name', 'code'))].add(str(code))
+        if code := job.parameters.get('creator_version'):
+            found[str(job.parameters.get('creator_name', 'code'))].add(str(code))
     return {name: sorted(values) for name, values in sorted(found.items())}
+
+
+def reference_counts(campaign: orm.WorkChainNode) -> tuple[dict[str, int], dict[str, int]]:
+    """Counts and reasons of failure of the structures that validators asked the labelling for."""
+    counts, reasons = Counter[str](), Counter[str]()
+    query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': campaign.pk}, tag='campaign')
+    query.append(orm.WorkChainNode, with_incoming='campaign', edge_filters={'label': {'like': 'validate%'}}, tag='step')
+    query.append(LedgerData, with_incoming='step', edge_filters={'label': 'ledger'}, project='*')
+    for ledger in query.all(flat=True):
+        counts.update(ledger.counts)
+        reasons.update(ledger.reasons)
+    return dict(counts), dict(reasons)
+
+
+def learning_columns(summary: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Table behind the learning curve: a row for each cycle with a scored potential; empty columns without one."""
+    scored = [cycle for cycle in summary['cycles'] if cycle['errors']]
+    return {
+        'cycle': [cycle['cycle'] for cycle in scored],
+        'labels': [cycle['labels']['total'] for cycle in scored],
+        'forces RMSE (meV/Å)': [MEV * cycle['errors']['forces']['rmse'] for cycle in scored],
+        'energy RMSE (meV/atom)': [MEV * cycle['errors']['energy']['rmse'] for cycle in scored],
+        'candidates': [cycle['candidates'] for cycle in scored],
+        'uncertain': [cycle['uncertain'] for cycle in scored],
+        'selected': [cycle['selected'] for cycle in scored],
+    }
+
+
+def last_scored(campaign: orm.WorkChainNode) -> orm.ProcessNode | None:
+    """The last training whose potential was scored."""
+    done = [node for key, node in children(campaign).items() if key.startswith('train_') and 'errors' in node.outputs]
+    return done[-1] if done else None
 
 
 def parity_points(

@@ -55,24 +55,32 @@ def children(campaign: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:
 
 
 def jobs(process: orm.ProcessNode) -> list[orm.CalcJobNode]:
-    """CalcJobs among a process and all that it called."""
-    called = [process, *getattr(process, 'called_descendants', [])]
-    return [node for node in called if isinstance(node, orm.CalcJobNode)]
+    """CalcJobs that a process called, itself or further down."""
+    if not (states := _job_states(process)):
+        return []
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(states)}})
+    found: list[orm.CalcJobNode] = query.order_by({orm.CalcJobNode: 'id'}).all(flat=True)
+    return found
 
 
 def job_counts(campaign: orm.WorkChainNode) -> tuple[int, int]:
-    """Jobs running and done, level by level and without loading a node: this is asked every other second."""
-    running = done = 0
-    callers = [campaign.pk]
+    """Jobs running and done; without loading a node, as this is asked every other second."""
+    states = _job_states(campaign).values()
+    ended = sum(state in TERMINATED for state in states)
+    return len(states) - ended, ended
+
+
+def _job_states(process: orm.ProcessNode) -> dict[int, str | None]:
+    """State of each CalcJob that a process called, itself or further down, by PK; a query for each level of calls."""
+    found: dict[int, str | None] = {}
+    callers = [process.pk]
     while callers:
         query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': {'in': callers}}, tag='caller', project=[])
         query.append(orm.ProcessNode, with_incoming='caller', project=['id', 'node_type', 'attributes.process_state'])
         called = query.all()
-        states = [state for _, kind, state in called if kind == orm.CalcJobNode.class_node_type]
-        ended = sum(state in TERMINATED for state in states)
-        running, done = running + len(states) - ended, done + ended
+        found |= {pk: state for pk, kind, state in called if kind == orm.CalcJobNode.class_node_type}
         callers = [pk for pk, kind, _ in called if kind == orm.WorkChainNode.class_node_type]
-    return running, done
+    return found
 
 
 def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
@@ -185,7 +193,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         'student_errors': named['student_errors']['overall'] if 'student_errors' in named else None,
         'seconds': round(_seconds(campaign), 1),
         'seconds_in_codes': round(_seconds_in_codes(campaign), 1),
-        'jobs': len(jobs(campaign)),
+        'jobs': len(_job_states(campaign)),
         'dataset_digest': named['dataset'].digest if 'dataset' in named else None,
         'uuids': {'campaign': campaign.uuid, 'config': campaign.inputs.config.uuid}
         | {name: node.uuid for name, node in named.items() if isinstance(node, orm.Data)},
@@ -198,7 +206,7 @@ def _calibration(process: orm.ProcessNode | None) -> dict[str, Any] | None:
         return None
     node = process.outputs.result
     names = ('measure', 'alpha', 'max_force_error', 'lo', 'hi', 'coverage', 'alarms', 'transfer', 'reason')
-    return {name: node.base.attributes.get(name) for name in names} | {'uuid': node.uuid}
+    return {name: node.base.attributes.get(name, None) for name in names} | {'uuid': node.uuid}
 
 
 def verdicts(nodes: Mapping[str, ValidationData]) -> list[dict[str, Any]]:
@@ -227,4 +235,8 @@ def _seconds(process: orm.ProcessNode) -> float:
 
 def _seconds_in_codes(process: orm.ProcessNode) -> float:
     """Seconds that workers report; jobs side by side add up."""
-    return float(sum(job.outputs.summary['seconds'] for job in jobs(process) if 'summary' in job.outputs))
+    if not (states := _job_states(process)):
+        return 0.0
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(states)}}, tag='job')
+    query.append(orm.Dict, with_incoming='job', edge_filters={'label': 'summary'}, project=['attributes.seconds'])
+    return float(sum(seconds or 0.0 for seconds in query.all(flat=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,19 @@ from aiida import orm
 
 from aiida_traincraft import __version__
 from aiida_traincraft.provenance import account
-from aiida_traincraft.provenance.campaign import children, summarise
+from aiida_traincraft.provenance.account import MEV
+from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.report import figures
 from aiida_traincraft.report.citations import citations
-from aiida_traincraft.report.figures import Columns, Draw
+from aiida_traincraft.report.figures import Columns, Drawing
+from aiida_traincraft.report.validators import draw_findings
 from aiida_traincraft.workchains.base import products
 
 STYLE = (Path(__file__).parent / 'page.css').read_text()
-MEV = 1000.0
+REFERENCES = 'references of validators'
 
 
-def write_page(campaign: orm.WorkChainNode, path: Path) -> None:
+def write_page(campaign: orm.WorkChainNode, path: Path, summary: dict[str, Any] | None = None) -> None:
     """Write the report of a campaign, at whatever point it is.
 
     Parameters
@@ -33,19 +35,22 @@ def write_page(campaign: orm.WorkChainNode, path: Path) -> None:
         The campaign.
     path
         The HTML file; replaced as a whole, so that no reader sees half of it.
+    summary
+        As of :func:`~aiida_traincraft.provenance.campaign.summarise`, if it is there already.
     """
-    summary = summarise(campaign)
-    last = _last_training(campaign)
+    summary = summary or summarise(campaign)
+    last = account.last_scored(campaign)
+    jobs = account.find_jobs(campaign)
     sections = [
         ('Learning', _learning(summary)),
-        ('Labels', _labels(summary)),
+        ('Labels', _labels(campaign, summary)),
         ('Systems', _systems(campaign, last)),
         ('Test set', _parity(campaign, last)),
-        ('Uncertainty', _uncertainty(campaign, summary)),
-        ('Validation', _validation(campaign, summary)),
-        ('Cost', _cost(campaign, summary)),
+        ('Uncertainty', uncertainty(summary)),
+        ('Validation', _validation(summary)),
+        ('Cost', _cost(jobs, summary)),
         ('Provenance', _provenance(summary)),
-        ('Reproduce', _reproduce(campaign, summary)),
+        ('Reproduce', _reproduce(campaign, jobs, summary)),
         ('Cite', _list(citations(campaign))),
     ]
     body = ''.join(
@@ -85,29 +90,23 @@ def verdict(summary: dict[str, Any]) -> str:
 
 
 def _learning(summary: dict[str, Any]) -> str:
-    scored = [cycle for cycle in summary['cycles'] if cycle['errors']]
-    if not scored:
+    columns = account.learning_columns(summary)
+    if not columns['cycle']:
         return ''
-    columns: Columns = {
-        'cycle': [cycle['cycle'] for cycle in scored],
-        'labels': [cycle['labels']['total'] for cycle in scored],
-        'forces RMSE (meV/Å)': [MEV * cycle['errors']['forces']['rmse'] for cycle in scored],
-        'energy RMSE (meV/atom)': [MEV * cycle['errors']['energy']['rmse'] for cycle in scored],
-        'candidates': [cycle['candidates'] for cycle in scored],
-        'uncertain': [cycle['uncertain'] for cycle in scored],
-        'selected': [cycle['selected'] for cycle in scored],
-    }
-    return _figure('learning', figures.learning(columns), columns) + _table(columns)
+    return _figure('learning', figures.learning(columns), {'': columns}) + _table(columns)
 
 
-def _labels(summary: dict[str, Any]) -> str:
-    counts = summary['labels']
-    rows = {name: count for name, count in counts.items() if count}
-    told = _table({'outcome': list(rows), 'structures': list(rows.values())})
-    reasons = summary['failed_labels']
-    if reasons:
-        told += '<h3>Why labels failed</h3>' + _table({'reason': list(reasons), 'structures': list(reasons.values())})
-    return told
+def _labels(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+    counts, reasons = summary['labels'], summary['failed_labels']
+    asked, failed = account.reference_counts(campaign)
+    names = [name for name in counts if counts[name] or asked.get(name)]
+    outcomes: dict[str, list[Any]] = {'outcome': names, 'structures': [counts[name] for name in names]}
+    why: dict[str, list[Any]] = {'reason': list({**reasons, **failed})}
+    why['structures'] = [reasons.get(reason, 0) for reason in why['reason']]
+    if asked:
+        outcomes[REFERENCES] = [asked.get(name, 0) for name in names]
+        why[REFERENCES] = [failed.get(reason, 0) for reason in why['reason']]
+    return _table(outcomes) + (f'<h3>Why labels failed</h3>{_table(why)}' if why['reason'] else '')
 
 
 def _systems(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
@@ -142,7 +141,7 @@ def _parity(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
     points = account.parity_points(last.outputs.predictions, made['test_set'])
     for name, columns in points.items():
         unit = {'energy': 'eV/atom', 'forces': 'eV/Å'}[name]
-        told += _figure(f'parity_{name}', figures.parity(columns, name, unit), columns)
+        told += _figure(f'parity_{name}', figures.parity(columns, name, unit), {'': columns})
     overall = {name: row for name, row in last.outputs.errors['overall'].items() if row['n']}
     units = last.outputs.errors['units']
     table: Columns = {'property': list(overall), 'unit': [units[name] for name in overall]}
@@ -150,46 +149,77 @@ def _parity(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
     return told + _table(table) + '<p class="small">std: what a model that always says the mean would score.</p>'
 
 
-def _uncertainty(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+def uncertainty(summary: dict[str, Any]) -> str:
+    """HTML of the last calibration: reliability, alarms, and coverage of shifted data."""
     found = [cycle['calibration'] for cycle in summary['cycles'] if cycle['calibration']]
     if not found:
         return ''
-    last = found[-1]
-    node = orm.load_node(last['uuid'])
+    node = orm.load_node(found[-1]['uuid'])
+    facts = node.base.attributes.all
     told = f'<p>{escape(str(node))} {_uuid(node.uuid)}</p>'
-    columns = node.base.attributes.get('reliability')
-    if columns:
-        unit = {'spread': 'eV/Å'}.get(last['measure'], '')
-        name = {'gamma': 'γ', 'spread': 'spread of the committee'}[last['measure']]
-        told += _figure('reliability', figures.reliability(columns, name, unit, last['max_force_error']), columns)
-    if last['alarms']:
-        told += _table({'': list(last['alarms']), 'atoms of the test set': list(last['alarms'].values())})
+    if facts['reliability']:
+        told += _figure('reliability', figures.reliability_of(facts), {'': facts['reliability']})
+    if alarms := facts['alarms']:
+        accepted = f'{MEV * facts["max_force_error"]:g} meV/Å'
+        rows = {
+            'tested': [alarms['n'], None],
+            f'with an error above {accepted}': [alarms['bad'], None],
+            'of these not above the threshold (missed)': [alarms['missed'], _percent(alarms['missed_share_of_bad'])],
+            'above the threshold': [alarms['alarms'], None],
+            'of these with a smaller error (false alarms)': [
+                alarms['false_alarms'],
+                _percent(alarms['false_share_of_alarms']),
+            ],
+        }
+        counts, shares = zip(*rows.values(), strict=True)
+        told += _table({'held-out atoms of the test set': list(rows), 'number': counts, 'share (%)': shares})
+    if shifted := facts.get('transfer'):
+        told += (
+            '<h3>On shifted data</h3><p>Bounds calibrated without these structures, and tested on them: how far the '
+            'promise holds beyond what was tested.</p>'
+        ) + _table(
+            {
+                'tested on': [row['part'] for row in shifted],
+                'atoms tested': [row['n'] for row in shifted],
+                'atoms calibrated on': [row['n_calibrated'] for row in shifted],
+                'coverage (%)': [_percent(row['coverage']) for row in shifted],
+                'standard error (%)': [_percent(row['standard_error']) for row in shifted],
+                'nominal (%)': [_percent(row['nominal']) for row in shifted],
+            }
+        )
     return told
 
 
-def _validation(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _validation(summary: dict[str, Any]) -> str:
     told = ''
     for row in summary['validation']:
         mark = {None: '', True: ' <b class="ok">passed</b>', False: ' <b class="bad">failed</b>'}[row['passed']]
         told += f'<h3>{escape(row["validator"])}{mark} {_uuid(row["uuid"])}</h3>'
         if row['broken']:
             told += f'<p class="bad">{escape(row["broken"])}</p>'
+        node = orm.load_node(row['uuid'])
+        told += ''.join(f'<p class="small">{escape(note)}</p>' for note in node.base.attributes.get('notes'))
         limits = {check['quantity']: check for check in row['checks']}
         names = [name for name in row['units'] if name in row['values']]
+        columns: Columns = {
+            'number': names,
+            'value': [row['values'][name] for name in names],
+            'reference': [row['values'].get(f'{name}_reference') for name in names],
+            'unit': [row['units'][name] for name in names],
+            'limits': [_limits(limits, name) for name in names],
+        }
         told += _table(
-            {
-                'number': names,
-                'value': [row['values'][name] for name in names],
-                'reference': [row['values'].get(f'{name}_reference') for name in names],
-                'unit': [row['units'][name] for name in names],
-                'limits': [_limits(limits, name) for name in names],
-            }
+            {name: column for name, column in columns.items() if any(cell not in ('', None) for cell in column)}
         )
-        curves = orm.load_node(row['uuid']).curves
-        for name, columns in curves.items():
-            if not name.endswith('_reference') and figures.is_drawable(columns):
-                draw = figures.curve(columns, curves.get(f'{name}_reference'))
-                told += _figure(f'{row["validator"]}_{name}', draw, columns)
+        drawn, rest = draw_findings(node.base.attributes.get('type'), node.curves)
+        told += ''.join(_figure(f'{row["validator"]}_{item.name}', item.drawing, item.tables) for item in drawn)
+        if rest:
+            tables = ''.join(f'<h4>{escape(name.replace("_", " "))}</h4>{_table(cols)}' for name, cols in rest.items())
+            told += f'<details><summary>Tables</summary>{tables}</details>'
     return told
 
 
@@ -203,8 +233,8 @@ def _limits(limits: dict[str, dict[str, Any]], name: str) -> str:
     )
 
 
-def _cost(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
-    rows = account.costs(campaign)
+def _cost(jobs: Sequence[account.Job], summary: dict[str, Any]) -> str:
+    rows = account.costs(jobs)
     total = sum(row.core_hours for row in rows)
     table = _table(
         {
@@ -242,10 +272,10 @@ def _box(title: str, uuids: Sequence[str]) -> str:
     )
 
 
-def _reproduce(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
+def _reproduce(campaign: orm.WorkChainNode, jobs: Sequence[account.Job], summary: dict[str, Any]) -> str:
     config = campaign.inputs.config.get_dict()
     command = f'traincraft run campaign.toml\ntraincraft why {summary["uuids"].get("potential", campaign.uuid)}'
-    found = account.versions(campaign)
+    found = account.versions(jobs)
     return (
         '<p>The file <code>campaign.toml</code> beside this page, or the node of the config, with seed '
         f'{config["run"]["seed"]}, gives the same structures; labels that exist already are not computed again.</p>'
@@ -254,15 +284,15 @@ def _reproduce(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
     )
 
 
-def _last_training(campaign: orm.WorkChainNode) -> orm.ProcessNode | None:
-    done = [node for key, node in children(campaign).items() if key.startswith('train_') and 'errors' in node.outputs]
-    return done[-1] if done else None
-
-
-def _figure(name: str, draw: Draw, columns: Columns) -> str:
-    link = f'<a download="{name}.csv" href="data:text/csv;base64,{_csv(columns)}">data (CSV)</a>'
-    svg = figures.to_svg(name, draw)
-    return f'<figure id="figure-{name}">{svg}<figcaption>{link}</figcaption></figure>'
+def _figure(name: str, drawing: Drawing, tables: Mapping[str, Columns]) -> str:
+    """A figure with its data; the names of several tables are told, that of one is the figure's."""
+    links = [
+        f'<a download="{file}.csv" href="data:text/csv;base64,{_csv(columns)}">{escape(text)} (CSV)</a>'
+        for table, columns in tables.items()
+        for file, text in [(name, 'data') if len(tables) == 1 else (f'{name}_{table}', table.replace('_', ' '))]
+    ]
+    svg = figures.to_svg(name, drawing)
+    return f'<figure id="figure-{name}">{svg}<figcaption>{", ".join(links)}</figcaption></figure>'
 
 
 def _csv(columns: Columns) -> str:
@@ -276,16 +306,16 @@ def _csv(columns: Columns) -> str:
 def _table(columns: Columns) -> str:
     if not any(len(values) for values in columns.values()):
         return ''
-    head = ''.join(f'<th>{escape(name)}</th>' for name in columns)
+    marks = [
+        ' class="n"' if all(value is None or isinstance(value, int | float) for value in values) else ''
+        for values in columns.values()
+    ]
+    head = ''.join(f'<th{mark}>{escape(name)}</th>' for mark, name in zip(marks, columns, strict=True))
     rows = ''.join(
-        '<tr>' + ''.join(f'<td{_numeric(value)}>{_cell(value)}</td>' for value in row) + '</tr>'
+        '<tr>' + ''.join(f'<td{mark}>{_cell(value)}</td>' for mark, value in zip(marks, row, strict=True)) + '</tr>'
         for row in zip(*columns.values(), strict=True)
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-
-
-def _numeric(value: Any) -> str:
-    return ' class="n"' if isinstance(value, int | float) else ''
 
 
 def _cell(value: Any) -> str:

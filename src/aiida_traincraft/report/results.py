@@ -66,7 +66,7 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
         config = _without_none(_with_model_files(campaign))
         (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
         (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
-        write_page(campaign, partial / 'report.html')
+        write_page(campaign, partial / 'report.html', summary)
         if any(cycle['errors'] for cycle in summary['cycles']):
             plot_learning_curve(summary, partial / 'learning_curve.png')
         for namespace, subfolder in (('files', True), ('models', True), ('plugins', False)):
