@@ -75,8 +75,10 @@ class CalibrationData(JsonFileData):
             attributes['transfer'] = transfer(u, e, groups, parts or {}, alpha)
             attributes['coverage'] = cross_coverage(u, e, groups, alpha)
             if max_force_error is not None:
-                attributes['lo'], attributes['hi'] = found.thresholds(max_force_error)
+                window = found.thresholds(max_force_error)
+                # No threshold is used of which nobody can tell what it misses.
                 attributes['alarms'] = cross_alarms(u, e, groups, max_force_error, alpha)
+                attributes['lo'], attributes['hi'] = window
         # Too few structures, or an uncertainty that says nothing of the error: that is a result too.
         except ValueError as failure:
             attributes['reason'] = str(failure)

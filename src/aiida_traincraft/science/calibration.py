@@ -259,17 +259,9 @@ def transfer(
 
 
 def shifted_parts(systems: Sequence[str], temperatures: Sequence[float | None]) -> dict[str, list[int]]:
-    """Parts of a test set that differ from the rest: each of several systems, and the hotter half.
+    """Parts of a test set that differ from the rest, as indices of structures by name, for :func:`transfer`.
 
-    Parameters
-    ----------
-    systems, temperatures
-        Of each structure; a temperature (K) is None where there was none.
-
-    Returns
-    -------
-    dict
-        Indices of structures by name, for :func:`transfer`.
+    Each of several systems; and the structures above the median temperature (K), if each has one.
     """
     parts = {}
     if len(set(systems)) > 1:
