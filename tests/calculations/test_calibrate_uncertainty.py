@@ -9,6 +9,7 @@ from aiida import orm
 from aiida_traincraft.calculations.calibrate import calibrate_uncertainty
 from aiida_traincraft.data.calibration import CalibrationData
 from aiida_traincraft.science.config.exploration import ForceErrorLimit
+from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.explore import thresholds
 
 WINDOW = {'gamma_lo': 2.0, 'gamma_hi': 10.0}
@@ -52,6 +53,29 @@ def test_an_accepted_error_replaces_the_thresholds_of_the_config(scored, active_
         assert thresholds(WINDOW, potential, node) == (lo, hi)
         assert node.base.attributes.get('alarms')['n'] == node.base.attributes.get('n_atoms')
     assert thresholds(WINDOW, potential) == (2.0, 10.0)
+
+
+def test_hotter_structures_and_other_systems_tell_how_far_bounds_break(
+    run_job, active_set, store_dataset, copper_frames, with_emt_labels
+):
+    rng = np.random.default_rng(11)
+    frames = []
+    for temperature, stdev in ((300.0, 0.05), (1200.0, 0.25)):
+        for frame in copper_frames[1:]:
+            atoms = frame.atoms.copy()
+            atoms.positions += rng.normal(scale=stdev, size=atoms.positions.shape)
+            system = f'cell of {len(atoms)}'
+            frames.append(with_emt_labels(Structure(atoms, provenance={'system': system, 'temperature': temperature})))
+    dataset = store_dataset(copper_frames[:1], frames)
+    scored = run_job('traincraft.evaluate', {}, potential=active_set.outputs.potential, dataset=dataset)
+    node = calibrated(scored)
+    rows = {row['part']: row for row in node.store().base.attributes.get('transfer')}
+    assert set(rows) == {'system cell of 4', 'system cell of 8', 'above 750 K'}
+    hotter = rows['above 750 K']
+    half = len(copper_frames) - 1
+    assert (hotter['n_calibrated'], hotter['n']) == (half, sum(len(frame) for frame in copper_frames[1:]))
+    assert hotter['coverage'] < 0.8
+    assert f'they cover only {hotter["coverage"]:.1%} of "above 750 K"' in str(node)
 
 
 def test_thresholds_of_a_calibration_that_holds(active_set):

@@ -11,23 +11,6 @@ pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
 EXAMPLES = Path(__file__).parents[2] / 'examples'
 
 
-THRESHOLDS = """
-import json
-from aiida_traincraft.provenance.campaign import children
-from aiida_traincraft.provenance.queries import load_campaign_node
-steps = children(load_campaign_node('cuau_swaps'))
-explored = steps['explore_001']
-print(json.dumps({
-    'calibrated_on': explored.inputs.calibration.uuid == steps['calibrate_001'].outputs.result.uuid,
-    'found': explored.inputs.calibration.thresholds,
-    'used': [
-        [job.inputs.parameters['watch'][key] for key in ('lo', 'hi')]
-        for job in explored.called_descendants if job.process_label == 'SampleCalculation'
-    ],
-}))
-"""
-
-
 @pytest.fixture(scope='module')
 def site(make_site):
     return make_site('examples')
@@ -48,10 +31,3 @@ def test_example_runs(site, name, improves):
     # Two cycles on tens of molecules tell little of water; metals are better there.
     assert not improves or errors[-1] < errors[0]
     assert (site.folder / 'runs' / name / 'potential.yace').stat().st_size > 0
-
-
-def test_thresholds_follow_from_the_accepted_error(site):
-    facts = site.python(THRESHOLDS)
-    assert facts['calibrated_on']
-    # Those of the config where the test set allows none.
-    assert facts['used'] == [facts['found'] or [1.5, 6.0]]

@@ -122,7 +122,9 @@ class CalibrationData(JsonFileData):
             )
         for row in self.base.attributes.get('transfer', []):
             if row['coverage'] < row['nominal'] - BREAKS:
-                parts.append(f'calibrated on the rest, they cover only {row["coverage"]:.1%} of {row["part"]}')
+                parts.append(f'calibrated on the rest, they cover only {row["coverage"]:.1%} of "{row["part"]}"')
         if self.reason is not None:
             parts.append(self.reason if parts else f'no calibration: {self.reason}')
+        if self.thresholds is None and self.base.attributes.get('max_force_error') is not None:
+            parts.append('thresholds of the uncertainty that the config names stay in force')
         return '; '.join(parts)

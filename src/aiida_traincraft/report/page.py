@@ -181,7 +181,7 @@ def uncertainty(summary: dict[str, Any]) -> str:
             {
                 'tested on': [row['part'] for row in shifted],
                 'atoms tested': [row['n'] for row in shifted],
-                'atoms calibrated on': [row['n_calibrated'] for row in shifted],
+                'structures calibrated on': [row['n_calibrated'] for row in shifted],
                 'coverage (%)': [_percent(row['coverage']) for row in shifted],
                 'standard error (%)': [_percent(row['standard_error']) for row in shifted],
                 'nominal (%)': [_percent(row['nominal']) for row in shifted],
