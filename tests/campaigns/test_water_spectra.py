@@ -35,9 +35,10 @@ def found(make_site, mace_python):
     site.traincraft('setup', '--python', str(mace_python))
     content = tomllib.loads(EXAMPLE.read_text())
     content['loop'] |= {'max_cycles': 1, 'min_cycles': 1}
-    content['training']['committee'] = 1
+    content['training'] |= {'committee': 1, 'max_num_epochs': 150}
+    content['validation']['dielectric']['max_num_epochs'] = 100
     validators = {table['type']: table for table in content['validation']['validators']}
-    validators['infrared']['runs'] = 1
+    validators['infrared'] |= {'runs': 1, 'length': 2.0, 'equilibration': 0.5}
     validators['raman']['runs'] = 0
     del validators['raman']['at_most']['peak_difference']
     (site.folder / EXAMPLE.name).write_text(tomli_w.dumps(content))

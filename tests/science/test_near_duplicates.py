@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, fcc111, molecule
+from ase.build import add_adsorbate, bulk, fcc111, molecule
 from scipy.spatial.transform import Rotation
 
 from aiida_traincraft.science import near_duplicates
@@ -222,3 +222,14 @@ def test_the_index_is_fast(monkeypatch):
     matches = NearDuplicates().add_many([str(row) for row in rows], rows)
     assert [matches[row][0] for row in range(10_000, 11_000)] == [str(row) for row in range(1000)]
     assert sum(match is not None for match in matches) < 1100
+
+
+def test_atoms_out_of_reach_of_an_element():
+    slab = fcc111('Cu', (2, 2, 6), a=3.6, vacuum=8.0, periodic=True)
+    add_adsorbate(slab, 'O', 1.2, 'fcc')
+    moved = slab.copy()
+    moved.rattle(0.05, seed=1)
+    turned = slab[np.random.default_rng(1).permutation(len(slab))]
+    turned.rotate(30, 'z', rotate_cell=True)
+    pairs = list(near_pairs([Structure(atoms) for atoms in (slab, moved, turned)]))
+    assert [pair[:2] for pair in pairs] == [(0, 2)]

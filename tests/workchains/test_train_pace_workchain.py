@@ -163,7 +163,7 @@ def test_real_fit_out_of_walltime_is_continued(
 ):
     # So many functions do not converge in two minutes, however fast the machine is.
     pace_content['training'] |= {'functions': 80, 'maxiter': 100000, 'max_restarts': 1}
-    pace_content['codes']['pacemaker']['max_wallclock_seconds'] = 75
+    pace_content['codes']['pacemaker']['max_wallclock_seconds'] = 60
     node = run_workchain(
         'traincraft.train.pace',
         pace_content,

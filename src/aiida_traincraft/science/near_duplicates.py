@@ -105,11 +105,21 @@ def _describe_alike(frames: list[Atoms], elements: tuple[str, ...]) -> FloatArra
     labels = Labels(['center_type', 'neighbor_1_type', 'neighbor_2_type'], keys)
     spectrum = _power_spectrum().compute(systems, selected_keys=labels, use_native_system=True)
     moments: list[FloatArray] = []
+    sizes = [len(atoms) for atoms in frames]
+    starts, numbers = np.cumsum([0, *sizes]), np.concatenate([atoms.numbers for atoms in frames])
     for center in types:
         blocks = [spectrum.block(center_type=center, neighbor_1_type=a, neighbor_2_type=b) for a, b in pairs]
-        values = np.hstack([block.values for block in blocks])
+        atoms_of_type = np.flatnonzero(numbers == center)
+        # A block leaves out the atoms that have no neighbours of its types: theirs are zeros.
+        values = np.zeros((len(atoms_of_type), sum(block.values.shape[1] for block in blocks)))
+        column = 0
+        for block in blocks:
+            rows = np.searchsorted(atoms_of_type, starts[block.samples['system']] + block.samples['atom'])
+            width = block.values.shape[1]
+            values[rows, column : column + width] = block.values
+            column += width
         _take_root(values, np.concatenate([block.properties['l'] for block in blocks]))
-        moments += _moments(values, np.asarray(blocks[0].samples['system']), len(frames))
+        moments += _moments(values, np.repeat(np.arange(len(frames)), sizes)[atoms_of_type], len(frames))
     vectors = np.hstack(moments)
     norms = np.linalg.norm(vectors, axis=1)[:, None]
     lengths = np.array([[_length(atoms)] for atoms in frames])
