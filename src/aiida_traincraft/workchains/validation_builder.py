@@ -16,6 +16,7 @@ from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.science.config.base import ConfigError, ConfigIssue, PluginConfig, parse_plugin
 from aiida_traincraft.science.config.validation_run import ValidationRunConfig, load_validation_run
 from aiida_traincraft.science.validation.campaign import check_validation
+from aiida_traincraft.science.validation.starts import build_starts
 from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.builder import find_codes, plugin_files, store_sources, validation_holders
 from aiida_traincraft.workchains.interpreters import check_interpreters
@@ -57,8 +58,11 @@ def validation_builder(path: Path, potential: str | None, test_set: DatasetData 
         ]
     content: dict[str, Any] = config.model_dump(mode='json')
     if labeller is not None and not issues:
-        issues += labeller.check_section(config.labelling, subject.elements, codes)
-        content['labelling'] = labeller.complete_section(config.labelling, subject.elements).model_dump(mode='json')
+        # A potential may know more elements than the labeller is asked for.
+        starts = build_starts(config.validation, Workspace(folder), config.run.seed)
+        elements = sorted({element for start in starts if start is not None for element in start.elements})
+        issues += labeller.check_section(config.labelling, elements, codes)
+        content['labelling'] = labeller.complete_section(config.labelling, elements).model_dump(mode='json')
     if issues:
         raise ConfigError(issues, path.name)
     builder = WorkflowFactory('traincraft.validate').get_builder()
