@@ -4,7 +4,7 @@ import pytest
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow
 from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.provenance.leakage import find_known, find_leaks, tell
+from aiida_traincraft.provenance.leakage import Leak, find_known, find_leaks, tell
 from aiida_traincraft.science.structure import Structure
 
 TOLERANCE = 1e-4
@@ -99,3 +99,15 @@ def test_two_datasets(make, copper_frames):
     assert find_known(train, sealed) == leaks[:2]
     assert tell(leaks[1:]) == f'2 training structures tell of the test set, the first: {leaks[1]}'
     assert find_leaks(sealed, TOLERANCE, train) == []
+
+
+@pytest.mark.parametrize(
+    ('leak', 'told'),
+    [
+        (Leak('a', 'b'), 'the same structure'),
+        (Leak('a', 'b', group='run 1'), "both of group 'run 1'"),
+        (Leak('a', 'b', distance=1e-5), 'near duplicates at 1.0e-05'),
+    ],
+)
+def test_each_kind_of_leak_is_told(leak, told):
+    assert str(leak) == f'train a, test b: {told}'

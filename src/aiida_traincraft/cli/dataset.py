@@ -249,8 +249,7 @@ def check(profile: str | None, name: str, tolerance: float | None) -> None:
     limit = DEFAULT_TOLERANCE if tolerance is None else tolerance
     leaks = find_leaks(node, limit)
     for leak in leaks[:MOST_LEAKS]:
-        reason = f'near duplicates at {leak.distance:.1e}' if leak.group is None else f'both of group {leak.group!r}'
-        click.echo(f'train {leak.train}, test {leak.test}: {reason}')
+        click.echo(str(leak))
     if len(leaks) > MOST_LEAKS:
         click.echo(f'... and {len(leaks) - MOST_LEAKS} more')
     if leaks:

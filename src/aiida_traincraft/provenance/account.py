@@ -15,7 +15,7 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames import FramesData
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.reading import QUERY_CHUNK
-from aiida_traincraft.provenance.campaign import STAGES, children
+from aiida_traincraft.provenance.campaign import STAGES, called_jobs, children
 
 HOUR = 3600.0
 MEV = 1000.0
@@ -51,19 +51,8 @@ class Job:
 
 
 def find_jobs(campaign: orm.WorkChainNode) -> list[Job]:
-    """All jobs of a campaign, level by level: a query for each process would take seconds for hundreds of them."""
-    stages: dict[int, str] = {}
-    callers: dict[int, str | None] = {campaign.pk: None}
-    while callers:
-        query = orm.QueryBuilder()
-        query.append(orm.WorkChainNode, filters={'id': {'in': list(callers)}}, tag='caller', project='id')
-        query.append(orm.ProcessNode, with_incoming='caller', edge_project='label', project=['id', 'node_type'])
-        called = [
-            (pk, kind, callers[caller] or STAGES.get(key.partition('_')[0], key))
-            for caller, pk, kind, key in query.iterall()
-        ]
-        stages |= {pk: stage for pk, kind, stage in called if kind == orm.CalcJobNode.class_node_type}
-        callers = {pk: stage for pk, kind, stage in called if kind == orm.WorkChainNode.class_node_type}
+    """All jobs of a campaign."""
+    stages = {pk: STAGES.get(job.step.partition('_')[0], job.step) for pk, job in called_jobs(campaign).items()}
     found, pks = [], sorted(stages)
     for start in range(0, len(pks), QUERY_CHUNK):
         chunk = {'id': {'in': pks[start : start + QUERY_CHUNK]}}

@@ -54,33 +54,49 @@ def children(campaign: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:
     return {link.link_label: link.node for link in sorted(links, key=lambda link: link.node.pk)}
 
 
+@dataclass(frozen=True)
+class CalledJob:
+    """A CalcJob below a process, as the database has it."""
+
+    step: str
+    """Key of the process's own child that it is, or belongs to."""
+    state: str | None
+
+
+def called_jobs(process: orm.ProcessNode) -> dict[int, CalledJob]:
+    """CalcJobs that a process called, itself or further down, by PK.
+
+    A query for each level of calls, and no node is loaded: a query for each process takes seconds for hundreds of them.
+    """
+    found: dict[int, CalledJob] = {}
+    callers: dict[int, str | None] = {process.pk: None}
+    while callers:
+        query = orm.QueryBuilder()
+        query.append(orm.WorkChainNode, filters={'id': {'in': list(callers)}}, tag='caller', project='id')
+        facts = ['id', 'node_type', 'attributes.process_state']
+        query.append(orm.ProcessNode, with_incoming='caller', edge_project='label', project=facts)
+        called = [(pk, kind, state, callers[caller] or key) for caller, pk, kind, state, key in query.iterall()]
+        found |= {
+            pk: CalledJob(key, state) for pk, kind, state, key in called if kind == orm.CalcJobNode.class_node_type
+        }
+        callers = {pk: key for pk, kind, _, key in called if kind == orm.WorkChainNode.class_node_type}
+    return found
+
+
 def jobs(process: orm.ProcessNode) -> list[orm.CalcJobNode]:
     """CalcJobs that a process called, itself or further down."""
-    if not (states := _job_states(process)):
+    if not (called := called_jobs(process)):
         return []
-    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(states)}})
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(called)}})
     found: list[orm.CalcJobNode] = query.order_by({orm.CalcJobNode: 'id'}).all(flat=True)
     return found
 
 
 def job_counts(campaign: orm.WorkChainNode) -> tuple[int, int]:
-    """Jobs running and done; without loading a node, as this is asked every other second."""
-    states = _job_states(campaign).values()
-    ended = sum(state in TERMINATED for state in states)
-    return len(states) - ended, ended
-
-
-def _job_states(process: orm.ProcessNode) -> dict[int, str | None]:
-    """State of each CalcJob that a process called, itself or further down, by PK; a query for each level of calls."""
-    found: dict[int, str | None] = {}
-    callers = [process.pk]
-    while callers:
-        query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': {'in': callers}}, tag='caller', project=[])
-        query.append(orm.ProcessNode, with_incoming='caller', project=['id', 'node_type', 'attributes.process_state'])
-        called = query.all()
-        found |= {pk: state for pk, kind, state in called if kind == orm.CalcJobNode.class_node_type}
-        callers = [pk for pk, kind, _ in called if kind == orm.WorkChainNode.class_node_type]
-    return found
+    """Jobs running and done; asked for every other second."""
+    called = called_jobs(campaign).values()
+    ended = sum(job.state in TERMINATED for job in called)
+    return len(called) - ended, ended
 
 
 def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
@@ -193,7 +209,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         'student_errors': named['student_errors']['overall'] if 'student_errors' in named else None,
         'seconds': round(_seconds(campaign), 1),
         'seconds_in_codes': round(_seconds_in_codes(campaign), 1),
-        'jobs': len(_job_states(campaign)),
+        'jobs': len(called_jobs(campaign)),
         'dataset_digest': named['dataset'].digest if 'dataset' in named else None,
         'uuids': {'campaign': campaign.uuid, 'config': campaign.inputs.config.uuid}
         | {name: node.uuid for name, node in named.items() if isinstance(node, orm.Data)},
@@ -235,8 +251,8 @@ def _seconds(process: orm.ProcessNode) -> float:
 
 def _seconds_in_codes(process: orm.ProcessNode) -> float:
     """Seconds that workers report; jobs side by side add up."""
-    if not (states := _job_states(process)):
+    if not (called := called_jobs(process)):
         return 0.0
-    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(states)}}, tag='job')
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(called)}}, tag='job')
     query.append(orm.Dict, with_incoming='job', edge_filters={'label': 'summary'}, project=['attributes.seconds'])
     return float(sum(seconds or 0.0 for seconds in query.all(flat=True)))
