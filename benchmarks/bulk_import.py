@@ -30,7 +30,7 @@ import record
 from ase import Atoms
 from bulk_writer import routes
 
-from aiida_traincraft.science.extxyz import LabelKeys, read_labelled
+from aiida_traincraft.science.datasets.extxyz import LabelKeys, read_labelled
 from aiida_traincraft.science.structure import Structure, write_extxyz
 
 AT_ONCE = 1000
@@ -205,8 +205,8 @@ def load(create: bool = False) -> None:
 
 def import_(options: argparse.Namespace) -> dict[str, float]:
     """Import the file; seconds in all and of storing, peak memory (MB) of this process and its child."""
-    from aiida_traincraft.provenance.imports import import_frames
-    from aiida_traincraft.provenance.staging import ImportOptions
+    from aiida_traincraft.exchange.imports import import_frames
+    from aiida_traincraft.exchange.judging import ImportOptions
 
     load(create=True)
     judged = begin = time.perf_counter()
@@ -259,11 +259,11 @@ def why(options: argparse.Namespace) -> dict[str, float]:
     from aiida import orm
     from aiida.common.links import LinkType
 
-    from aiida_traincraft.calculations.gather_dataset import gather_dataset
+    from aiida_traincraft.calculations.functions.gathering import gather_dataset
     from aiida_traincraft.data.level_of_theory import level_hash
-    from aiida_traincraft.data.potential import PacePotentialData
+    from aiida_traincraft.data.potentials.pace import PacePotentialData
     from aiida_traincraft.data.reading import find_output
-    from aiida_traincraft.provenance.imports import PROCESS_TYPE
+    from aiida_traincraft.exchange.imports import PROCESS_TYPE
     from aiida_traincraft.provenance.lineage import lineage, origins
 
     load()

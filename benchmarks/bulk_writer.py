@@ -114,8 +114,8 @@ def routes(
     from aiida.engine.processes import Process
 
     from aiida_traincraft.data.bulk import NewFrame, create_frames
-    from aiida_traincraft.data.label import LabelData
-    from aiida_traincraft.data.structure import TrainingStructureData
+    from aiida_traincraft.data.frames.label import LabelData
+    from aiida_traincraft.data.frames.structure import TrainingStructureData
 
     given: list[Structure] = []
 

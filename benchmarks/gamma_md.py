@@ -25,13 +25,13 @@ from ase.build import bulk
 from ase.md.langevinbaoab import LangevinBAOAB
 from copper import LATTICE_CONSTANT, copper_frames, isolated_energy
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator
-from aiida_traincraft.science.config.training import PaceLinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.sampling import Watch, sample
 from aiida_traincraft.science.sampling.md import MdConfig
 from aiida_traincraft.science.structure import Structure, write_frames
-from aiida_traincraft.science.tasks import pace_activeset, pace_linear
-from aiida_traincraft.science.training.pyace_import import import_pyace
+from aiida_traincraft.science.worker.tasks import pace_activeset, pace_linear
 
 TEMPERATURE, TIMESTEP, FRICTION = 600.0, 2.0, 10.0
 CELLS = {32: (2, 2, 2), 108: (3, 3, 3)}

@@ -92,9 +92,9 @@ def run_route(options: argparse.Namespace) -> dict[str, Any]:
     from aiida.engine import run_get_node
     from aiida.plugins import CalculationFactory, WorkflowFactory
 
+    from aiida_traincraft.data.frames.structure import TrainingStructureData
     from aiida_traincraft.data.manifest import ManifestData
-    from aiida_traincraft.data.structure import TrainingStructureData
-    from aiida_traincraft.science.config.base import parse_plugin
+    from aiida_traincraft.science.config.fields import parse_plugin
 
     load_profile('bench')
     nodes = [TrainingStructureData(structure).store() for structure in silicon(n)]
@@ -135,7 +135,7 @@ def silicon(n: int) -> list[Any]:
     """Rattled and strained cubic cells of eight atoms."""
     from ase.build import bulk
 
-    from aiida_traincraft.science.config.base import parse_plugin
+    from aiida_traincraft.science.config.fields import parse_plugin
     from aiida_traincraft.science.sampling import run_sampling
     from aiida_traincraft.science.structure import Structure
 

@@ -99,7 +99,7 @@ def campaign_content(labels: int, cycles: int) -> dict[str, Any]:
 def ask(folder: Path, script: str) -> Any:
     """What a script says of a folder's newest campaign, ``campaign``, as JSON in its last line."""
     begin = (
-        'import json\nfrom aiida import load_profile\nfrom aiida_traincraft.provenance import account, campaign as of\n'
+        'import json\nfrom aiida import load_profile\nfrom aiida_traincraft.provenance import campaign as of, costs\n'
     )
     begin += 'from aiida_traincraft.provenance.queries import load_campaign_node\n'
     begin += f'load_profile({PROFILE!r})\ncampaign = load_campaign_node()\n'

@@ -22,7 +22,7 @@ import record
 from copper import copper_frames, isolated_energy
 
 from aiida_traincraft.science.structure import write_extxyz
-from aiida_traincraft.science.tasks import pace_train
+from aiida_traincraft.science.worker.tasks import pace_train
 
 # One line per iteration; at the first and every display_step iterations a block in its place.
 STAMP = re.compile(

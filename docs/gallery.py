@@ -22,11 +22,11 @@ from PIL import Image
 from aiida_traincraft.report.contact_sheet import draw_view
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.extras import MissingLibraryError
 from aiida_traincraft.science.geometry import build_geometries
+from aiida_traincraft.science.optional import MissingLibraryError
 from aiida_traincraft.science.sampling import sample
 from aiida_traincraft.science.selection import FunnelContext, apply_funnel
 from aiida_traincraft.science.structure import Structure, write_extxyz, write_frames

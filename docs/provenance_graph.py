@@ -17,11 +17,11 @@ from aiida import load_profile, orm
 from aiida.common.links import LinkType
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.pool import FramesData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.potential import PacePotentialData
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 from aiida_traincraft.provenance.campaign import children
 from aiida_traincraft.provenance.queries import cycle_of, load_campaign_node
 

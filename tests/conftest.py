@@ -131,8 +131,8 @@ def bare_python(tmp_path_factory) -> Path:
 @pytest.fixture(scope='session')
 def store_structures(aiida_profile) -> Callable[[Sequence[Structure]], Any]:
     """Function that stores structures as nodes and returns their manifest."""
+    from aiida_traincraft.data.frames.structure import TrainingStructureData
     from aiida_traincraft.data.manifest import ManifestData
-    from aiida_traincraft.data.structure import TrainingStructureData
 
     def store(frames: Sequence[Structure]) -> ManifestData:
         nodes = [TrainingStructureData(frame).store() for frame in frames]
@@ -145,7 +145,7 @@ def store_structures(aiida_profile) -> Callable[[Sequence[Structure]], Any]:
 def store_dataset(aiida_profile) -> Callable[..., Any]:
     """Function that stores labelled frames, with the isolated copper atom, as a dataset."""
     from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
-    from aiida_traincraft.data.label import LabelData
+    from aiida_traincraft.data.frames.label import LabelData
 
     def store(train: Sequence[Structure], test: Sequence[Structure] = ()) -> DatasetData:
         atom = label_with_emt(Structure(Atoms('Cu', pbc=False), provenance={'system': 'isolated_atom'}))
@@ -313,9 +313,9 @@ def tiny_campaign(python_code) -> Any:
     """A finished campaign of two cycles."""
     from aiida.engine import run_get_node
 
-    from aiida_traincraft.science.config.campaign import parse_campaign
-    from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+    from aiida_traincraft.launch.campaign_builder import builder_from_config
+    from aiida_traincraft.science.config.loader import parse_campaign
 
     config = parse_campaign(copy.deepcopy(TINY_CAMPAIGN))
-    _, node = run_get_node(ActiveLearningWorkChain.get_builder_from_config(config))
+    _, node = run_get_node(builder_from_config(config))
     return node

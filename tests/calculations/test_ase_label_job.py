@@ -9,7 +9,7 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.science.structure import Structure
 
@@ -21,11 +21,11 @@ from typing import Literal
 import numpy as np
 from ase.calculators.emt import EMT
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 
-class MoodyConfig(PluginConfig):
+class MoodyConfig(CalculatorConfig):
     type: Literal['moody'] = 'moody'
 
 

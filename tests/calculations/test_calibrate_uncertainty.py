@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from aiida import orm
 
-from aiida_traincraft.calculations.calibrate import calibrate_uncertainty
+from aiida_traincraft.calculations.functions.calibration import calibrate_uncertainty
 from aiida_traincraft.data.calibration import CalibrationData
-from aiida_traincraft.science.config.exploration import ForceErrorLimit
+from aiida_traincraft.science.config.kinds import ForceErrorLimit
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.explore import thresholds
 

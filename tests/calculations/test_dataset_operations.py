@@ -9,15 +9,15 @@ import pytest
 from aiida import orm
 from ase import Atoms
 
-from aiida_traincraft.calculations.gather_dataset import gather_dataset
-from aiida_traincraft.calculations.split_dataset import (
+from aiida_traincraft.calculations.functions.dataset_edits import (
     filter_dataset,
     merge_datasets,
     split_dataset,
     weight_dataset,
 )
+from aiida_traincraft.calculations.functions.gathering import gather_dataset
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies, label_attributes
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.science.structure import Structure
 

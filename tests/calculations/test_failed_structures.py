@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from aiida_traincraft.calculations.failed_structures import failed_structures, unlabelled
+from aiida_traincraft.calculations.functions.ledgers import failed_structures, unlabelled
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
 
 

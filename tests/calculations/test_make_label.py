@@ -15,10 +15,10 @@ from aiida.common.links import LinkType
 from aiida_quantumespresso.parsers.pw import PwParser
 from ase.units import Bohr, Ry
 
-from aiida_traincraft.calculations.make_label import collect_labels, make_label
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.calculations.functions.labels import collect_labels, make_label
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.provenance.dft import calculation_of, describe_calculation
 from aiida_traincraft.science.structure import read_extxyz
 

@@ -14,7 +14,7 @@ from aiida.manage import get_manager
 from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.science_zip import science_zip
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.science.structure import read_extxyz, read_frames
 

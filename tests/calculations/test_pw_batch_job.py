@@ -16,7 +16,7 @@ from ase.build import bulk
 from ase.units import GPa
 
 from aiida_traincraft.calculations.pw_inputs import CLEAN_STOP, kpoints_mesh
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure
 
 PARAMETERS: dict[str, Any] = {

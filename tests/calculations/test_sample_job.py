@@ -5,7 +5,7 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 
 RATTLE = {'type': 'rattle', 'n': 3, 'stdev': 0.05, 'strain': 0.02}
 MD = {'type': 'md', 'temperature': 400.0, 'steps': 30, 'n': 3, 'timestep': 4.0}

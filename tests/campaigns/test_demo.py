@@ -18,8 +18,8 @@ from ase.optimize import BFGS
 from ase.units import GPa, J, m
 from PIL import Image
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator
-from aiida_traincraft.science.config.campaign import load_campaign
+from aiida_traincraft.science.config.loader import load_campaign
+from aiida_traincraft.science.models.ace import PaceCalculator
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
 

@@ -53,12 +53,12 @@ from typing import Literal
 
 from ase import Atoms
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 
-class RowConfig(PluginConfig):
+class RowConfig(BuilderConfig):
     type: Literal['row'] = 'row'
     n: int
 
@@ -165,7 +165,7 @@ def test_plugin_of_a_user(traincraft, tmp_path, edited, restored_plugins):
 def restored_plugins(monkeypatch):
     from aiida_traincraft.science import registry
 
-    registry.load_plugins()
+    registry.plugins()
     monkeypatch.setattr(registry, '_plugins', dict(registry._plugins))
     monkeypatch.setattr(registry, '_loaded', set(registry._loaded))
 

@@ -13,8 +13,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from ase.io import read
 
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.provenance.lineage import ancestors
 
 IMPORT = """

@@ -8,7 +8,7 @@ from aiida.manage.caching import enable_caching
 
 from aiida_traincraft import __version__
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.campaign import load_campaign
+from aiida_traincraft.science.config.loader import load_campaign
 from aiida_traincraft.science.geometry import build_geometry
 from aiida_traincraft.science.workspace import Workspace
 
@@ -45,9 +45,9 @@ def test_keys_of_a_plugin_with_their_units(traincraft):
 def test_plugins_of_a_file(traincraft, tmp_path):
     (tmp_path / 'mine.py').write_text(
         'from typing import Literal\n'
-        'from aiida_traincraft.science.config.base import PluginConfig\n'
+        'from aiida_traincraft.science.config.kinds import TransformConfig\n'
         'from aiida_traincraft.science.registry import register\n\n\n'
-        'class MineConfig(PluginConfig):\n'
+        'class MineConfig(TransformConfig):\n'
         "    type: Literal['mine_of_the_cli'] = 'mine_of_the_cli'\n\n\n"
         "@register('transform', 'mine_of_the_cli', MineConfig)\n"
         'def mine(structure, config, rng):\n'

@@ -9,10 +9,10 @@ from aiida.common.links import LinkType
 from ase import Atoms
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.provenance.imports import PROCESS_TYPE
+from aiida_traincraft.provenance.describe import IMPORT_PROCESS_TYPE
 from aiida_traincraft.science.structure import Structure, read_extxyz
 
 
@@ -52,7 +52,7 @@ def made(traincraft):
 
 @pytest.fixture(scope='module')
 def whole(manifest, level):
-    from aiida_traincraft.calculations.gather_dataset import gather_dataset
+    from aiida_traincraft.calculations.functions.gathering import gather_dataset
 
     return gather_dataset(orm.Str(level), labels=manifest)
 
@@ -144,7 +144,7 @@ def test_show(traincraft, refused, made, whole):
     assert f'10 more than its parent {parts[0].uuid}' in traincraft('dataset', 'show', merged.pk).output
     assert "there is no dataset 'nowhere'" in refused('dataset', 'show', 'nowhere')
     assert 'there is no dataset' in refused('dataset', 'show', whole.creator.uuid)
-    imported = orm.CalculationNode(process_type=PROCESS_TYPE).store()
+    imported = orm.CalculationNode(process_type=IMPORT_PROCESS_TYPE).store()
     assert f'dataset create --import {imported.pk}' in refused('dataset', 'show', imported.uuid)
 
 

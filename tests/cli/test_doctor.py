@@ -14,7 +14,7 @@ import pytest
 from aiida import orm
 from aiida.manage.caching import enable_caching, get_use_cache
 
-from aiida_traincraft.workchains.doctor import check_computer
+from aiida_traincraft.launch.doctor import check_computer
 
 # Stand-in for mpirun of Open MPI, started by root.
 ROOT_REFUSED = """#!/bin/bash

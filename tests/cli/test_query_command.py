@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure
 
 

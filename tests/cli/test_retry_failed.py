@@ -10,8 +10,9 @@ import tomli_w
 from aiida import orm
 from aiida.engine import ProcessState, run_get_node
 
+from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.provenance.retries import failed_rows, ledgers, level_change, retries
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 
 NAME = 'failing'
@@ -29,7 +30,7 @@ def content(make_campaign_content) -> dict[str, Any]:
 @pytest.fixture(scope='module')
 def campaign(content, python_code) -> orm.WorkChainNode:
     """The campaign, ended."""
-    builder = ActiveLearningWorkChain.get_builder_from_config(parse_campaign(copy.deepcopy(content)))
+    builder = builder_from_config(parse_campaign(copy.deepcopy(content)))
     _, node = run_get_node(builder)
     assert not node.is_finished_ok
     return node

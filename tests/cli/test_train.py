@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
-from aiida_traincraft.data.potential import PotentialData
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import load_campaign
-from aiida_traincraft.workchains.builder import train_builder_from_config
-from aiida_traincraft.workchains.train_checks import complete_trainer
+from aiida_traincraft.data.potentials.base import PotentialData
+from aiida_traincraft.launch.campaign_builder import train_builder_from_config
+from aiida_traincraft.science.config.loader import load_campaign
+from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.workchains.checks.ace import complete_trainer
 
 
 @pytest.fixture

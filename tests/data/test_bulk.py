@@ -9,9 +9,9 @@ from aiida.engine.processes import Process
 
 from aiida_traincraft.data import bulk
 from aiida_traincraft.data.bulk import NewFrame, create_frames, link_inputs
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.reading import read_structures
-from aiida_traincraft.data.structure import TrainingStructureData
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')
 

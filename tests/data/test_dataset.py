@@ -7,9 +7,9 @@ import json
 import pytest
 from aiida import orm
 
-from aiida_traincraft.calculations.extend_dataset import extend_dataset
+from aiida_traincraft.calculations.functions.datasets import extend_dataset
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, label_attributes
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.manifest import MANIFEST_FILE, ManifestData
 from aiida_traincraft.science.structure import Structure
 

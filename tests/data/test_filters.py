@@ -3,7 +3,7 @@ from __future__ import annotations
 from aiida import orm
 
 from aiida_traincraft.data.filters import float_numbers
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 
 
 def test_numbers_become_floats_at_any_depth():

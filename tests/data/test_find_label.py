@@ -10,10 +10,10 @@ import pytest
 from aiida import orm
 from ase.build import bulk
 
-from aiida_traincraft.data import label
 from aiida_traincraft.data.bulk import NewFrame, create_frames
-from aiida_traincraft.data.label import LabelData, find_label
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames import label
+from aiida_traincraft.data.frames.label import LabelData, find_label
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
-from aiida_traincraft.calculations.make_committee import make_committee
-from aiida_traincraft.data.mace_potential import MacePotentialData
-from aiida_traincraft.data.potential import PacePotentialData, PotentialData
+from aiida_traincraft.calculations.functions.committees import make_committee
+from aiida_traincraft.data.potentials.base import PotentialData
+from aiida_traincraft.data.potentials.mace import MacePotentialData
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 
 HEADS = [
     {'name': 'pbe', 'e0': {'Cu': 3.0, 'Al': 2.0}, 'level_of_theory': 'level of pbe'},

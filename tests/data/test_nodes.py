@@ -9,12 +9,12 @@ from aiida import orm
 from ase import Atoms
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.pool import FramesData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')

@@ -6,7 +6,7 @@ from aiida import orm
 from ase import Atoms
 from ase.build import bulk, fcc111
 
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 
 
 @pytest.fixture

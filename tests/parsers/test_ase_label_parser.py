@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_traincraft.data import bulk
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.science.structure import write_frames
 

@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 from aiida_traincraft.parsers.base import KINDS
 
 NAMES = ('ase_label', 'evaluate', 'mace_data', 'mace_train', 'pace_activeset', 'pace_linear', 'pace_train', 'sample')

@@ -76,7 +76,7 @@ def load(profile: str) -> None:
     from aiida.manage.configuration import load_profile
 
     from aiida_traincraft.data import bulk as writer
-    from aiida_traincraft.provenance import staging
+    from aiida_traincraft.exchange import judging as staging
 
     load_profile(profile)
     writer.NODES_PER_TRANSACTION = 20
@@ -95,8 +95,8 @@ def wait_for(flag: Path, child: int, seconds: float = 60.0) -> bool:
 
 
 def run_import(path: Path, storing: Path) -> None:
-    from aiida_traincraft.provenance.imports import import_frames
-    from aiida_traincraft.provenance.staging import ImportOptions
+    from aiida_traincraft.exchange.imports import import_frames
+    from aiida_traincraft.exchange.judging import ImportOptions
 
     def tell(stage: str, done: int, total: int) -> None:
         if stage == 'storing':
@@ -110,9 +110,9 @@ def check_halves(half: Path | None = None) -> None:
     from aiida import orm
     from aiida.common.links import LinkType
 
-    from aiida_traincraft.data.label import LabelData
+    from aiida_traincraft.data.frames.label import LabelData
+    from aiida_traincraft.data.frames.structure import TrainingStructureData
     from aiida_traincraft.data.reading import read_structures
-    from aiida_traincraft.data.structure import TrainingStructureData
 
     found = {}
     for name, node_class in (('structures', TrainingStructureData), ('labels', LabelData)):
@@ -133,11 +133,11 @@ def finish(path: Path) -> None:
     """Go on to the end, and compare with what the file holds."""
     from aiida import orm
 
-    from aiida_traincraft.data.label import LabelData
+    from aiida_traincraft.data.frames.label import LabelData
     from aiida_traincraft.data.reading import read_structures
-    from aiida_traincraft.provenance.imports import import_frames
-    from aiida_traincraft.provenance.staging import ImportOptions
-    from aiida_traincraft.science.extxyz import LabelKeys, read_labelled
+    from aiida_traincraft.exchange.imports import import_frames
+    from aiida_traincraft.exchange.judging import ImportOptions
+    from aiida_traincraft.science.datasets.extxyz import LabelKeys, read_labelled
 
     process = import_frames([path], LEVEL, ImportOptions()).process
     assert process.is_sealed
@@ -171,7 +171,7 @@ def unpack(path: Path) -> None:
     from aiida import orm
     from aiida.tools.archive import import_archive
 
-    from aiida_traincraft.data.label import LabelData
+    from aiida_traincraft.data.frames.label import LabelData
 
     import_archive(path)
     check_halves()
@@ -195,6 +195,6 @@ def write_file(path: Path, seed: int) -> None:
 
 if __name__ == '__main__':
     # The slow imports happen once, before the first fork.
-    for module in ('aiida.storage.sqlite_dos.backend', 'aiida.tools.archive', 'aiida_traincraft.provenance.imports'):
+    for module in ('aiida.storage.sqlite_dos.backend', 'aiida.tools.archive', 'aiida_traincraft.exchange.imports'):
         import_module(module)
     main()

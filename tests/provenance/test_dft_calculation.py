@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from aiida import orm
 
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.provenance.dft import calculation_of, describe_calculation
 from aiida_traincraft.provenance.lineage import origins
 

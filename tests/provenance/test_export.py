@@ -12,8 +12,8 @@ import pytest
 from ase.build import fcc111, molecule
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.provenance.export import FORMATS, export_dataset
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.exchange.export import FORMATS, export_dataset
 from aiida_traincraft.science.structure import Structure, read_extxyz
 
 

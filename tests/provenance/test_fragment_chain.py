@@ -10,12 +10,12 @@ from aiida.engine import calcfunction
 from ase.build import fcc111, molecule
 from ase.io import write
 
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
+from aiida_traincraft.science.atoms.fragments import FRAGMENT, get_fragments, molecules
 from aiida_traincraft.science.calculators import make_calculator
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.fragments import FRAGMENT, get_fragments, molecules
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.sampling import sample
 from aiida_traincraft.science.selection.funnel import run_funnel

@@ -9,13 +9,13 @@ from ase import Atoms
 from ase.io import write
 
 from aiida_traincraft.data import bulk
-from aiida_traincraft.data.label import LabelData, find_label
+from aiida_traincraft.data.frames.label import LabelData, find_label
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData, level_hash
 from aiida_traincraft.data.reading import read_structures
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.provenance import imports
-from aiida_traincraft.provenance.imports import import_frames, parse_level
-from aiida_traincraft.provenance.staging import ImportOptions
+from aiida_traincraft.exchange import imports
+from aiida_traincraft.exchange.imports import import_frames, parse_level
+from aiida_traincraft.exchange.judging import ImportOptions
 from aiida_traincraft.science.structure import Structure, write_extxyz
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.provenance.leakage import Leak, find_known, find_leaks, tell
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.leakage import Leak, find_known, find_leaks, tell
 from aiida_traincraft.science.structure import Structure
 
 TOLERANCE = 1e-4

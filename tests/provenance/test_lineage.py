@@ -4,12 +4,12 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.calculations.gather_dataset import gather_dataset
+from aiida_traincraft.calculations.functions.gathering import gather_dataset
 from aiida_traincraft.data.bulk import NewFrame, create_frames
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.provenance.imports import PROCESS_TYPE
+from aiida_traincraft.provenance.describe import IMPORT_PROCESS_TYPE
 from aiida_traincraft.provenance.lineage import (
     Step,
     ancestors,
@@ -150,7 +150,7 @@ def imported(copper_frames):
     level = LevelOfTheoryData.get_or_create({'name': 'of the lineage test'})
     process = orm.CalculationNode()
     process.set_process_label('import_frames')
-    process.process_type = PROCESS_TYPE
+    process.process_type = IMPORT_PROCESS_TYPE
     source = orm.Dict({'files': [{'name': 'old.extxyz', 'sha256': 'ab' * 32}], 'options': {}}).store()
     for label, node in (('level_of_theory', level), ('source', source)):
         process.base.links.add_incoming(node, LinkType.INPUT_CALC, label)

@@ -6,8 +6,8 @@ from aiida import orm
 from ase import Atoms
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.provenance.lineage import ancestors
 from aiida_traincraft.provenance.queries import (
     cycle_of,

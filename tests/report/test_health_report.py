@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import molecule
 
 from aiida_traincraft.report.health import write_health
-from aiida_traincraft.science.health import dataset_health
+from aiida_traincraft.science.datasets.health import dataset_health
 from aiida_traincraft.science.structure import Structure
 
 

@@ -13,7 +13,7 @@ import pytest
 from aiida import orm
 
 from aiida_traincraft.data.calibration import CalibrationData
-from aiida_traincraft.provenance import account
+from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.report.page import uncertainty, verdict, write_page
 
@@ -73,11 +73,11 @@ def test_numbers_are_those_of_the_nodes(written, page, tiny_campaign):
     for reason in summary['failed_labels']:
         assert reason in text
     jobs = [node for node in tiny_campaign.called_descendants if isinstance(node, orm.CalcJobNode)]
-    found = account.find_jobs(tiny_campaign)
+    found = costs.find_jobs(tiny_campaign)
     assert len(found) == len(jobs)
     hours = sum(job.outputs.summary['seconds'] for job in jobs) / 3600
     assert sum(job.core_hours for job in found) == pytest.approx(hours)
-    assert {row.stage for row in account.costs(found)} == {'sample', 'label', 'train', 'explore'}
+    assert {row.stage for row in costs.costs(found)} == {'sample', 'label', 'train', 'explore'}
     assert f'{hours:.3g} core-hours in codes' in text
 
 

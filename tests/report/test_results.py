@@ -8,10 +8,10 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.report.results import write_results
-from aiida_traincraft.science.config.campaign import load_campaign, parse_campaign
+from aiida_traincraft.science.config.loader import load_campaign, parse_campaign
 from aiida_traincraft.science.structure import read_extxyz
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 
 FILES = {
     'potential.yaml',
@@ -91,7 +91,7 @@ def test_writing_again_replaces(results, tiny_campaign):
 def test_a_campaign_that_failed_early_leaves_what_it_has(campaign_content, python_code, tmp_path):
     campaign_content['systems'][0]['geometry']['builder'] |= {'a': 1.9}
     campaign_content['systems'][0]['sampling'] = {'type': 'rattle', 'n': 2, 'min_distance': 0.0}
-    builder = ActiveLearningWorkChain.get_builder_from_config(parse_campaign(campaign_content))
+    builder = builder_from_config(parse_campaign(campaign_content))
     _, node = run_get_node(builder)
     assert node.exit_status == 404
     assert isinstance(node, orm.WorkChainNode)

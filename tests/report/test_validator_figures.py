@@ -10,14 +10,11 @@ from matplotlib.figure import Figure
 
 from aiida_traincraft.report.figures import to_svg
 from aiida_traincraft.report.validators import draw_findings, special_points
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.validation import Subject, compare, examine
-
-registry.load_plugins()
 
 COPPER = {'builder': {'type': 'crystal', 'name': 'Cu', 'a': 3.6}}
 CUBIC = {'builder': {'type': 'crystal', 'name': 'Cu', 'a': 3.6, 'cubic': True}}

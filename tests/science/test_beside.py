@@ -5,21 +5,21 @@ import os
 
 import pytest
 
-from aiida_traincraft.science.beside import AT_ONCE, iterate_beside
+from aiida_traincraft.science.datasets.read_ahead import AT_ONCE, read_ahead
 
 
 def test_items_come_in_order():
-    assert list(iterate_beside(range, 3 * AT_ONCE + 1)) == list(range(3 * AT_ONCE + 1))
+    assert list(read_ahead(range, 3 * AT_ONCE + 1)) == list(range(3 * AT_ONCE + 1))
 
 
 def test_errors_and_deaths_are_told():
     with pytest.raises(ValueError, match='invalid literal'):
-        list(iterate_beside(map, int, ['1', 'x']))
+        list(read_ahead(map, int, ['1', 'x']))
     with pytest.raises(RuntimeError, match='the process that reads died with exit status 3'):
-        list(iterate_beside(map, os._exit, [3]))
+        list(read_ahead(map, os._exit, [3]))
 
 
 def test_who_stops_early_ends_the_other_process():
-    items = iterate_beside(itertools.count)
+    items = read_ahead(itertools.count)
     assert next(items) == 0
     items.close()

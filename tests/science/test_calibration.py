@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator
-from aiida_traincraft.science.calibration import (
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.scoring.calibration import (
     Calibration,
     alarms,
     calibrate,
@@ -18,10 +19,9 @@ from aiida_traincraft.science.calibration import (
     shifted_parts,
     transfer,
 )
-from aiida_traincraft.science.config.training import PaceLinearTraining
 from aiida_traincraft.science.structure import Structure, write_frames
-from aiida_traincraft.science.tasks import pace_activeset
-from aiida_traincraft.science.training.linear import fit_linear, save_potential
+from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+from aiida_traincraft.science.worker.tasks import pace_activeset
 
 E0 = {'Cu': 3.51}
 

@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.data import covalent_radii
 
-from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.atoms.distances import minimum_distance
 
 
 def test_known_distance_in_a_crystal():

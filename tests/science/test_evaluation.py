@@ -8,7 +8,7 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 
-from aiida_traincraft.science.evaluation import evaluate
+from aiida_traincraft.science.scoring.evaluation import evaluate
 from aiida_traincraft.science.structure import Structure
 
 NOTHING = {'rmse': None, 'mae': None, 'max': None, 'std': None, 'n': 0}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.extras import EXTRAS, MissingLibraryError
 from aiida_traincraft.science.geometry import build_geometries
+from aiida_traincraft.science.optional import EXTRAS, MissingLibraryError
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / 'pyproject.toml').read_text())['project']
 LIQUID = '[builder]\ntype = "liquid"\ndensity = 1.0\nspecies = [{ name = "H2O", count = 2 }]'
@@ -44,7 +44,6 @@ for name in {sorted(EXTRAS)!r}:
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.systems import GeometryConfig
 from aiida_traincraft.science.geometry import build_geometry
-registry.load_plugins()
 slab = {{'type': 'slab', 'name': 'Cu', 'facet': 'fcc111', 'size': (2, 2, 3)}}
 print(len(build_geometry(GeometryConfig.model_validate({{'builder': slab}}))))
 """

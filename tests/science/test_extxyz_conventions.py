@@ -7,7 +7,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from aiida_traincraft.science.extxyz import LabelKeys, Refusal, read_labelled
+from aiida_traincraft.science.datasets.extxyz import LabelKeys, RefusedFrame, read_labelled
 from aiida_traincraft.science.structure import ISOLATED_ATOM, Structure, write_extxyz
 
 STRESS = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
@@ -21,7 +21,7 @@ def frame() -> tuple[Atoms, np.ndarray]:
     return atoms, forces - forces.mean(axis=0)
 
 
-def read(path, **keys) -> tuple[list[Structure | Refusal], LabelKeys]:
+def read(path, **keys) -> tuple[list[Structure | RefusedFrame], LabelKeys]:
     used = LabelKeys(keys)
     return [found for found, _ in read_labelled(path, used)], used
 

@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, graphene, molecule, nanotube
 
-from aiida_traincraft.science.conversion import from_pymatgen, from_rdkit, to_pymatgen, to_rdkit
-from aiida_traincraft.science.fragments import (
+from aiida_traincraft.science.atoms.conversion import from_pymatgen, from_rdkit, to_pymatgen, to_rdkit
+from aiida_traincraft.science.atoms.fragments import (
     FRAGMENT,
     append,
     get_fragments,

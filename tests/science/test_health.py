@@ -7,8 +7,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from aiida_traincraft.science.distribution import distribution, find_outliers
-from aiida_traincraft.science.health import dataset_health
+from aiida_traincraft.science.datasets.distribution import distribution, find_outliers
+from aiida_traincraft.science.datasets.health import dataset_health
 from aiida_traincraft.science.structure import Structure
 
 
@@ -115,7 +115,7 @@ def test_coverage_of_a_test_set_of_the_same_kind_and_of_a_shifted_one(train):
 
 
 def distances(structures):
-    from aiida_traincraft.science.near_duplicates import describe
+    from aiida_traincraft.science.datasets.near_duplicates import describe
 
     vectors = describe(structures)
     table = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)

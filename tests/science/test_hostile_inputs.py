@@ -11,12 +11,10 @@ import tomllib
 import pytest
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.science.extras import MissingLibraryError
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.science.geometry import build_geometries
+from aiida_traincraft.science.optional import MissingLibraryError
 from aiida_traincraft.science.workspace import Workspace
-
-registry.load_plugins()
 
 CPU_SECONDS = 1.0
 COPPER = {'type': 'crystal', 'name': 'Cu', 'a': 3.6, 'cubic': True}

@@ -10,8 +10,8 @@ from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc111, molecule
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science import near_duplicates
-from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE, NearDuplicates, describe, near_pairs
+from aiida_traincraft.science.datasets import near_duplicates
+from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE, NearDuplicates, describe, near_pairs
 from aiida_traincraft.science.structure import Structure
 
 

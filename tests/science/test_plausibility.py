@@ -8,8 +8,8 @@ from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 
-from aiida_traincraft.science.extxyz import FrameError
-from aiida_traincraft.science.plausibility import Consistency, check_frame
+from aiida_traincraft.science.datasets.extxyz import FrameError
+from aiida_traincraft.science.datasets.plausibility import Consistency, check_frame
 from aiida_traincraft.science.structure import Structure
 
 

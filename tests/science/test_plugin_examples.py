@@ -9,22 +9,20 @@ import pytest
 from ase.build import bulk
 
 from aiida_traincraft.science import registry
+from aiida_traincraft.science.atoms.distances import minimum_distance
 from aiida_traincraft.science.calculators import check_elements, make_calculator
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.extras import MissingLibraryError
 from aiida_traincraft.science.geometry import build_geometries
-from aiida_traincraft.science.sampling import needs_calculator, sample
+from aiida_traincraft.science.optional import MissingLibraryError
+from aiida_traincraft.science.sampling import sample
 from aiida_traincraft.science.selection import FunnelContext, apply_funnel
 from aiida_traincraft.science.structure import Structure, write_extxyz, write_frames
 from aiida_traincraft.science.workspace import Workspace
 
-registry.load_plugins()
-
 KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'validator')
-MOST_ATOMS = 400
+LARGEST_EXAMPLE = 400
 RANDOM = {
     'source': {'smiles'},
     'builder': {
@@ -97,7 +95,7 @@ def check(structures):
     assert structures
     for structure in structures:
         atoms = structure.atoms
-        assert 0 < len(atoms) <= MOST_ATOMS
+        assert 0 < len(atoms) <= LARGEST_EXAMPLE
         assert np.isfinite(atoms.positions).all()
         assert np.isfinite(atoms.cell.array).all()
         assert (atoms.numbers > 0).all()
@@ -173,7 +171,7 @@ def test_sampler(plugin, workspace):
     config = parse_plugin('sampler', tables['sampling'])
     assert config.type == plugin.name
     start = build_geometries(geometry(tables), workspace, seed=1)[0]
-    assert needs_calculator(config) == ('calculator' in tables)
+    assert config.needs_calculator == ('calculator' in tables)
 
     def run(seed):
         calculator = (

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from ase.units import GPa
 
-from aiida_traincraft.science import quantumespresso
-from aiida_traincraft.science.quantumespresso import (
+from aiida_traincraft.science.labelling import quantumespresso
+from aiida_traincraft.science.labelling.quantumespresso import (
     Limits,
     label_properties,
     refusal,

@@ -6,7 +6,8 @@ import pytest
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
-from aiida_traincraft.science.config.base import PluginConfig, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 
 PLUGIN = '''
 """A plugin as a user writes it."""
@@ -18,13 +19,13 @@ from typing import Annotated, Literal
 from ase.calculators.morse import MorsePotential
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 Depth = Annotated[float, Field(gt=0)]
 
 
-class MorseConfig(PluginConfig):
+class MorseConfig(CalculatorConfig):
     type: Literal['NAME'] = 'NAME'
     depth: Depth
 
@@ -39,7 +40,7 @@ def make_morse(config: MorseConfig) -> MorsePotential:
 pytestmark = pytest.mark.usefixtures('restored_registry')
 
 
-class SomeConfig(PluginConfig):
+class SomeConfig(CalculatorConfig):
     type: Literal['some'] = 'some'
 
 
@@ -90,7 +91,7 @@ def test_suggestion_and_allowed_names():
 def test_what_cannot_be_registered():
     with pytest.raises(ValueError, match='unknown plugin kind'):
         registry.register('calculater', 'some', SomeConfig)(some)
-    with pytest.raises(TypeError, match='config model derived from PluginConfig'):
+    with pytest.raises(TypeError, match='config model derived from CalculatorConfig'):
         registry.register('calculator', 'some', dict)(some)
     with pytest.raises(TypeError, match='config model'):
         registry.register('calculator', 'some')(some)

@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 
-from aiida_traincraft.science.splitting import draw_sets, join_groups
+from aiida_traincraft.science.datasets.splitting import draw_sets, join_groups
 
 
 def sets(keys, pairs=()):

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from aiida_traincraft.science.campaign.stopping import decide
 from aiida_traincraft.science.config.loop import LoopConfig
-from aiida_traincraft.science.stopping import decide
 
 FALLING = [0.1, 0.05, 0.025]
 

@@ -9,9 +9,10 @@ import types
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science import worker
+from aiida_traincraft.science.errors import TaskError
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
-from aiida_traincraft.science.worker import TaskError, run_task
+from aiida_traincraft.science.worker import main as worker
+from aiida_traincraft.science.worker.main import run_task
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def task(tmp_path, monkeypatch):
     """Make a task of a function and run it."""
 
     def run(function):
-        module = types.ModuleType('aiida_traincraft.science.tasks.of_a_test')
+        module = types.ModuleType('aiida_traincraft.science.worker.tasks.of_a_test')
         module.run = function
         monkeypatch.setitem(sys.modules, module.__name__, module)
         (tmp_path / 'task.json').write_text(json.dumps({'task': 'of_a_test', 'parameters': {'x': 1}}))
@@ -82,7 +83,11 @@ def test_as_a_process(tmp_path):
     write_frames(tmp_path / 'structures.frames', [Structure(bulk('Cu'))])
     parameters = {'calculator': {'type': 'emt'}, 'min_distance': 0.5}
     (tmp_path / 'task.json').write_text(json.dumps({'task': 'label', 'parameters': parameters}))
-    command = [sys.executable, '-c', 'import sys; from aiida_traincraft.science.worker import main; sys.exit(main())']
+    command = [
+        sys.executable,
+        '-c',
+        'import sys; from aiida_traincraft.science.worker.main import main; sys.exit(main())',
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert '1/1 Cu ok' in done.stdout

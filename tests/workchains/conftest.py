@@ -11,7 +11,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 from aiida.plugins import WorkflowFactory
 
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.science.structure import Structure
 
 SILICON: dict[str, Any] = {

@@ -12,10 +12,10 @@ from aiida import orm
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
+from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.science.config.loader import parse_campaign
 
 OUTPUTS = {'potential', 'dataset', 'test_set', 'ledger', 'errors'}
 
@@ -29,7 +29,7 @@ def run_campaign(tiny_campaign, make_campaign_content) -> Callable[..., orm.Work
         for name, change in sections.items():
             content[name] = change if isinstance(change, list) else content[name] | change
         with enable_caching(identifier='aiida.calculations:traincraft.*'):
-            _, node = run_get_node(ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content)))
+            _, node = run_get_node(builder_from_config(parse_campaign(content)))
         return node
 
     return run

@@ -6,9 +6,10 @@ import ase.io
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science.config.campaign import CampaignConfig, parse_campaign
-from aiida_traincraft.science.geometry.campaign import check_sampling
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.science.campaign.systems import check_sampling
+from aiida_traincraft.science.config.campaign import CampaignConfig
+from aiida_traincraft.science.config.loader import parse_campaign
 
 MD = {'type': 'md', 'temperature': 300.0}
 RATTLE = {'type': 'rattle'}
@@ -49,7 +50,7 @@ def test_files_of_sources_go_with_the_campaign(campaign_content, campaign_file, 
     campaign_content['systems'] = [
         first | {'name': f'system{number}', 'geometry': {'source': source}} for number, source in enumerate(sources)
     ]
-    builder = ActiveLearningWorkChain.get_builder_from_config(campaign_file(campaign_content))
+    builder = builder_from_config(campaign_file(campaign_content))
     assert {key: node.filename for key, node in builder.files.items()} == {
         'file_000': 'one.cif',
         'file_001': 'two.cif',

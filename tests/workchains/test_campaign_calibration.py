@@ -6,9 +6,9 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
+from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.provenance.campaign import children, summarise
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.science.config.loader import parse_campaign
 
 WINDOW = (1.2, 20.0)
 
@@ -26,7 +26,7 @@ def run_campaign(make_campaign_content, python_code):
         content['exploration'] |= {'runs_per_system': 1, 'max_force_error': '80 meV/Å'}
         content['exploration'] |= dict(zip(('gamma_lo', 'gamma_hi'), WINDOW, strict=True))
         content['test_set']['systems'][0]['sampling'] = {'type': 'rattle', 'n': 12, 'stdev': 0.08, 'strain': 0.02}
-        _, node = run_get_node(ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content)))
+        _, node = run_get_node(builder_from_config(parse_campaign(content)))
         return node, [log.message for log in orm.Log.collection.get_logs_for(node)]
 
     return run

@@ -10,10 +10,10 @@ from aiida.engine import run_get_node
 from click.testing import CliRunner
 
 from aiida_traincraft.cli import main
+from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.provenance.campaign import summarise
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.science.errors import ConfigError
 
 HERE = Path(__file__).parent
 
@@ -30,7 +30,7 @@ def content(make_campaign_content, python_code, monkeypatch):
 
 
 def run(content):
-    _, node = run_get_node(ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content, HERE)))
+    _, node = run_get_node(builder_from_config(parse_campaign(content, HERE)))
     return node
 
 
@@ -96,7 +96,7 @@ def test_what_never_stops_is_refused(content, table, told):
 def test_what_no_validator_can_use_is_refused_before_anything_is_stored(content, table, told):
     content['validation'] = {'validators': [{'type': 'stretched'} | table]}
     with pytest.raises(ConfigError, match=told) as caught:
-        ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content, HERE))
+        builder_from_config(parse_campaign(content, HERE))
     assert 'validation.validators' in str(caught.value)
 
 
@@ -221,7 +221,7 @@ def test_what_cannot_be_served_is_refused_by_the_file_alone(
     assert told in result.output
     before = orm.QueryBuilder().append(orm.Node).count()
     with pytest.raises(ConfigError) as caught:
-        ActiveLearningWorkChain.get_builder_from_config(path)
+        builder_from_config(path)
     assert told in str(caught.value)
     assert orm.QueryBuilder().append(orm.Node).count() == before
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.workchains.builder import check_geometries
+from aiida_traincraft.launch.campaign_builder import check_geometries
+from aiida_traincraft.science.config.loader import parse_campaign
 
 
 @pytest.fixture

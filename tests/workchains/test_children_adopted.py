@@ -10,7 +10,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.plugins import CalculationFactory
 
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 

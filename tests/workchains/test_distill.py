@@ -6,11 +6,11 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.report.results import write_results
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.science.config.loader import parse_campaign
 
 
 @pytest.fixture(scope='module')
@@ -21,7 +21,7 @@ def campaign(make_campaign_content, python_code):
     content['exploration']['gamma_hi'] = 1e6
     student = {'type': 'pace_linear', 'cutoff': 4.0, 'functions': 8}
     content['distillation'] = {'structures': 5, 'runs_per_system': 1, 'record_interval': 10, 'training': student}
-    _, node = run_get_node(ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content)))
+    _, node = run_get_node(builder_from_config(parse_campaign(content)))
     assert node.exit_status == 503, node.exit_message
     return node
 

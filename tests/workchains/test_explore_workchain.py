@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
-from aiida_traincraft.data.structure import TrainingStructureData
 
 
 @pytest.fixture(scope='module')

@@ -8,14 +8,14 @@ from aiida import orm
 from ase.build import bulk, molecule
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.science.fragments import get_fragments, set_fragments
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
+from aiida_traincraft.launch.frozen_sources import freeze_sources
+from aiida_traincraft.science.atoms.fragments import get_fragments, set_fragments
+from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.frozen_sources import freeze_sources
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ import pytest
 from aiida import orm
 from ase.build import bulk
 
-from aiida_traincraft.calculations.extend_dataset import merge_ledgers
-from aiida_traincraft.calculations.select_structures import select_structures
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.calculations.functions.ledgers import merge_ledgers
+from aiida_traincraft.calculations.functions.selection import select_structures
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.ledger import LedgerData
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.selection.cost_aware import predict_costs
 from aiida_traincraft.science.structure import Structure

@@ -14,7 +14,7 @@ from aiida.plugins import WorkflowFactory
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from plumpy.persistence import LoadSaveContext
 
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.config.loader import parse_campaign
 
 
 async def wait_for(node: orm.WorkChainNode) -> None:

@@ -15,12 +15,12 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase import Atoms
 
 from aiida_traincraft.calculations.pw_inputs import structure_parameters
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.calculations.pw_outcome import core_seconds
+from aiida_traincraft.calculations.pw_setup import common_parameters, find_pseudos, per_atom_thresholds, pw_base_inputs
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.provenance.dft import calculation_of, describe_calculation
-from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
+from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.pw_outcome import core_seconds
-from aiida_traincraft.workchains.pw_setup import common_parameters, find_pseudos, per_atom_thresholds, pw_base_inputs
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 
 from aiida_traincraft.calculations.ase_label import AseLabelCalculation
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 
 
 @pytest.fixture

@@ -7,17 +7,16 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 
-from aiida_traincraft.calculations.gather_dataset import gather_dataset
-from aiida_traincraft.calculations.select_structures import select_structures
+from aiida_traincraft.calculations.functions.gathering import gather_dataset
+from aiida_traincraft.calculations.functions.selection import select_structures
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.reading import read_structures
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.launch.campaign_builder import builder_from_config, train_builder_from_config
+from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
-from aiida_traincraft.workchains.builder import train_builder_from_config
 
 TRAJECTORY = {'system': 'sealed run', 'sampler': 'md', 'seed': 11}
 
@@ -157,7 +156,7 @@ def test_a_campaign_whose_first_structures_are_those_of_its_test_set(campaign_co
     still = {'type': 'rattle', 'n': 2, 'stdev': 1e-4}
     for system in (*content['systems'], *content['test_set']['systems']):
         system['sampling'] = still
-    _, node = run_get_node(ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content)))
+    _, node = run_get_node(builder_from_config(parse_campaign(content)))
     assert node.exit_status == 404
     assert node.exit_message == 'No starting structure passed the physical checks and is unlike the test set.'
     assert not [child for child in node.called if child.process_label == 'LabelWorkChain']

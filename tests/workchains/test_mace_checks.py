@@ -6,12 +6,12 @@ import pytest
 
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.mace_potential import MacePotentialData
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import parse_campaign
-from aiida_traincraft.science.config.mace import MaceTraining
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
-from aiida_traincraft.workchains.mace_checks import check_mace
+from aiida_traincraft.data.potentials.mace import MacePotentialData
+from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.science.config.training.mace import MaceTraining
+from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.workchains.checks.mace import check_mace
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_student_is_checked_too(make_campaign_content, tmp_path):
     student = {'type': 'mace', 'foundation': {'file': 'nowhere.model'}}
     content['distillation'] = {'training': student}
     with pytest.raises(ConfigError, match=r'distillation\.training\.foundation\.file: there is no model'):
-        ActiveLearningWorkChain.get_builder_from_config(parse_campaign(content))
+        builder_from_config(parse_campaign(content))
 
 
 def test_heads_without_data(messages, copper_dataset, aiida_profile):

@@ -8,7 +8,7 @@ from aiida import orm
 from ase import Atoms
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.science.structure import Structure
 
 pytestmark = pytest.mark.slow

@@ -12,11 +12,11 @@ from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily, PseudoPoten
 from ase import Atoms
 
 from aiida_traincraft.data.level_of_theory import differences
-from aiida_traincraft.science.config.base import ConfigError, ConfigIssue
-from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
+from aiida_traincraft.science.errors import ConfigError, ConfigIssue
+from aiida_traincraft.workchains.checks.pw import check_labelling
 from aiida_traincraft.workchains.label_qe import LabelQeWorkChain
-from aiida_traincraft.workchains.pw_checks import check_labelling
 
 UPF = '<UPF version="2.0.1"><PP_HEADER element="{}" z_valence="{}" functional="{}"/></UPF>\n'
 VALENCE = {'H': 1, 'C': 4, 'Si': 4, 'Fe': 16}
@@ -228,7 +228,7 @@ def content(silicon_content, python_code, localhost) -> dict[str, Any]:
 def test_a_campaign_stores_what_the_protocol_decides(content, stub_family, campaign_file):
     content['systems'][0]['geometry']['builder'] |= {'name': 'SiC', 'crystalstructure': 'zincblende', 'a': 4.36}
     before = count()
-    builder = ActiveLearningWorkChain.get_builder_from_config(campaign_file(content))
+    builder = builder_from_config(campaign_file(content))
     labelling = builder.config['labelling']
     assert (labelling['ecutwfc'], labelling['ecutrho']) == (40.0, 320.0)
     assert labelling['kpoints_distance'] == 0.3
@@ -240,7 +240,7 @@ def test_a_campaign_stores_what_the_protocol_decides(content, stub_family, campa
 
 def test_what_a_campaign_gives_itself_stays(content, stub_family, campaign_file):
     content['labelling'] |= {'ecutwfc': 20.0, 'ecutrho': 90.0, 'kpoints_distance': 0.45, 'smearing': 'none'}
-    labelling = ActiveLearningWorkChain.get_builder_from_config(campaign_file(content)).config['labelling']
+    labelling = builder_from_config(campaign_file(content)).config['labelling']
     assert (labelling['ecutwfc'], labelling['ecutrho'], labelling['kpoints_distance']) == (20.0, 90.0, 0.45)
     assert labelling['degauss'] is None
 
@@ -256,7 +256,7 @@ def test_a_campaign_with_a_fault_is_not_stored(content, stub_family, campaign_fi
     content['labelling'] |= change
     before = count()
     with pytest.raises(ConfigError) as error:
-        ActiveLearningWorkChain.get_builder_from_config(campaign_file(content))
+        builder_from_config(campaign_file(content))
     for words in told:
         assert words in str(error.value)
     assert count() == before
@@ -266,7 +266,7 @@ def test_a_campaign_without_the_code(content, stub_family, campaign_file):
     content['codes']['pw']['code'] = 'no-such-pw@localhost'
     before = count()
     with pytest.raises(ConfigError, match=r'codes\.pw\.code.*no-such-pw@localhost'):
-        ActiveLearningWorkChain.get_builder_from_config(campaign_file(content))
+        builder_from_config(campaign_file(content))
     assert count() == before
 
 
@@ -286,7 +286,7 @@ def test_a_geometry_that_pw_x_cannot_label(content, stub_family, campaign_file, 
     content['systems'][0] |= {'geometry': {'source': {'type': 'file', 'path': 'given.extxyz'}}}
     before = count()
     with pytest.raises(ConfigError) as error:
-        ActiveLearningWorkChain.get_builder_from_config(campaign_file(content))
+        builder_from_config(campaign_file(content))
     assert [issue.path for issue in error.value.issues] == ['systems[0].geometry']
     assert told in str(error.value)
     assert count() == before
@@ -295,7 +295,7 @@ def test_a_geometry_that_pw_x_cannot_label(content, stub_family, campaign_file, 
 def test_the_level_of_a_campaign_is_known_beforehand(content, stub_family, campaign_file):
     def level(**changes: Any) -> dict[str, Any]:
         changed = content | {'labelling': content['labelling'] | changes}
-        inputs = ActiveLearningWorkChain.get_builder_from_config(campaign_file(changed))
+        inputs = builder_from_config(campaign_file(changed))
         return LabelQeWorkChain.level_content(inputs, ['Si'])
 
     one = level()

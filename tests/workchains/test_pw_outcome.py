@@ -10,10 +10,10 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ProcessState
 
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.science.quantumespresso import Refusal
-from aiida_traincraft.workchains.pw_outcome import run_refusal
+from aiida_traincraft.calculations.pw_outcome import run_refusal
+from aiida_traincraft.data.frames.structure import TrainingStructureData
+from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
+from aiida_traincraft.science.labelling.quantumespresso import Refusal
 
 SECTION = QuantumEspressoLabelling(pseudo_family='any')
 STOP = f' {"%" * 78}\n     Error in routine readpp (2):\n     file is empty\n {"%" * 78}\n\n     stopping ...\n'

@@ -6,7 +6,7 @@ import pytest
 from aiida import orm
 
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.workchains.label_ase import LabelAseWorkChain
 
 

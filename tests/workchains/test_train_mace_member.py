@@ -10,7 +10,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
 from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
 
 CODES = MaceTrainCalculation.exit_codes

@@ -12,13 +12,13 @@ import pytest
 from aiida import orm
 from ase import Atoms
 
-from aiida_traincraft.calculations.calibrate import calibrate_uncertainty
-from aiida_traincraft.calculations.extend_dataset import extend_dataset
+from aiida_traincraft.calculations.functions.calibration import calibrate_uncertainty
+from aiida_traincraft.calculations.functions.datasets import extend_dataset
 from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.science.structure import Structure
 
 CODES = MaceTrainCalculation.exit_codes

@@ -9,8 +9,8 @@ from aiida.engine import ProcessState
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
-from aiida_traincraft.data.potential import PacePotentialData
-from aiida_traincraft.science.config.campaign import parse_campaign
+from aiida_traincraft.data.potentials.pace import PacePotentialData
+from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.workchains.train_pace import TrainPaceWorkChain
 
 TRAINING = {'type': 'pace', 'cutoff': 5.0, 'functions': 10, 'maxiter': 6, 'display_step': 2, 'batch_size': 8}

@@ -10,7 +10,7 @@ from aiida_traincraft.data.bulk import link_inputs
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.data.reading import iterate_structures
 from aiida_traincraft.science.structure import write_frames
 

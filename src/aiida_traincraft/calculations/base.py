@@ -13,7 +13,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 
 from aiida_traincraft.calculations.science_zip import science_zip
-from aiida_traincraft.science.worker import RESULT_FILE, TASK_FILE
+from aiida_traincraft.science.worker.main import RESULT_FILE, TASK_FILE
 
 ZIP_FILE = 'traincraft.zip'
 STDOUT, STDERR = 'traincraft.out', 'traincraft.err'

@@ -11,10 +11,10 @@ from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.frames.pool import FramesData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.structure import write_frames
-from aiida_traincraft.science.tasks.evaluate import DATASET_FILE, PREDICTIONS_FILE
+from aiida_traincraft.science.worker.tasks.evaluate import DATASET_FILE, PREDICTIONS_FILE
 
 
 class EvaluateCalculation(WorkerCalculation):

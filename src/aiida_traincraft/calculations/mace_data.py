@@ -9,8 +9,8 @@ from aiida import orm
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.mace_potential import MODEL, MacePotentialData
-from aiida_traincraft.science.training.mace import (
+from aiida_traincraft.data.potentials.mace import MODEL, MacePotentialData
+from aiida_traincraft.science.training.mace.input import (
     DATA_FOLDER,
     FOUNDATION_FILE,
     label_counts,

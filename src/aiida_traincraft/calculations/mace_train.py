@@ -13,8 +13,9 @@ from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.mace_potential import MacePotentialData
-from aiida_traincraft.science.tasks.mace_train import (
+from aiida_traincraft.data.potentials.mace import MacePotentialData
+from aiida_traincraft.science.training.mace.input import DATA_FOLDER
+from aiida_traincraft.science.worker.tasks.mace_train import (
     COMPILED,
     CONFIG_FILE,
     DESCRIPTORS_FILE,
@@ -25,7 +26,6 @@ from aiida_traincraft.science.tasks.mace_train import (
     RESTART,
     RESULTS,
 )
-from aiida_traincraft.science.training.mace import DATA_FOLDER
 
 
 class MaceTrainCalculation(WorkerCalculation):

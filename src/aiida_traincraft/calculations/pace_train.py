@@ -9,7 +9,7 @@ from aiida import orm
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.science.structure import write_extxyz
 
 INTERIM_FILE = 'interim.yaml'

@@ -17,7 +17,7 @@ from aiida_quantumespresso.calculations.pw import PwCalculation
 
 from aiida_traincraft.calculations.pw_inputs import CLEAN_STOP, kpoints_mesh, structure_parameters
 from aiida_traincraft.data.bulk import link_inputs
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.manifest import ManifestData
 
 INPUT_FILE, STDOUT_FILE, STDERR_FILE, CRASH_FILE = 'aiida.in', 'aiida.out', 'aiida.err', 'CRASH'

@@ -45,3 +45,13 @@ class PwVersionCalculation(CalcJob):
         info.codes_info = [code_info]
         info.retrieve_list = [OUTPUT]
         return info
+
+
+def newest_version(code: orm.AbstractCode) -> orm.Str | None:
+    """Version of pw.x that a code had when it was asked last."""
+    query = orm.QueryBuilder().append(orm.AbstractCode, filters={'uuid': code.uuid}, tag='code', project=[])
+    query.append(PwVersionCalculation, with_incoming='code', filters={'attributes.exit_status': 0}, tag='job')
+    query.append(orm.Str, with_incoming='job', edge_filters={'label': 'version'}, tag='version', project='*')
+    query.order_by({'job': {'id': 'desc'}}).limit(1)
+    found: orm.Str | None = query.first(flat=True)
+    return found

@@ -7,9 +7,9 @@ from typing import Any
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.bulk import link_inputs
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.data.reading import read_structures
 from aiida_traincraft.science.structure import write_frames
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiida_traincraft
 
-_MAIN = 'import sys\n\nfrom aiida_traincraft.science.worker import main\n\nsys.exit(main())\n'
+_MAIN = 'import sys\n\nfrom aiida_traincraft.science.worker.main import main\n\nsys.exit(main())\n'
 # The oldest date that a zip can hold: a build time would change the bytes.
 _DATE = (1980, 1, 1, 0, 0, 0)
 

@@ -9,10 +9,10 @@ from aiida import orm
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.frames.pool import FramesData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.structure import write_frames
-from aiida_traincraft.science.tasks.validate import DIELECTRIC_FOLDER, LABELLED_FILE, PLANNED_FILE, STARTS_FILE
+from aiida_traincraft.science.worker.tasks.validate import DIELECTRIC_FOLDER, LABELLED_FILE, PLANNED_FILE, STARTS_FILE
 
 
 class ValidateCalculation(WorkerCalculation):

@@ -17,8 +17,8 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
     from rich.console import Console
 
     from aiida_traincraft.report.contact_sheet import Row, draw_contact_sheet
-    from aiida_traincraft.science.config.campaign import load_campaign
-    from aiida_traincraft.science.geometry.campaign import all_systems, build_systems
+    from aiida_traincraft.science.campaign.systems import all_systems, build_systems
+    from aiida_traincraft.science.config.loader import load_campaign
     from aiida_traincraft.science.structure import write_extxyz
 
     config = load_campaign(campaign)
@@ -47,10 +47,10 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
 @click.argument('campaigns', nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(campaigns: tuple[Path, ...]) -> None:
     """Check campaign files, and build their geometries, without a profile; all errors at once."""
-    from aiida_traincraft.science.config.base import ConfigError
-    from aiida_traincraft.science.config.campaign import load_campaign
-    from aiida_traincraft.science.geometry.campaign import build_systems, check_systems
-    from aiida_traincraft.science.validation.campaign import check_campaign
+    from aiida_traincraft.science.campaign.systems import build_systems, check_systems
+    from aiida_traincraft.science.campaign.validators import check_campaign
+    from aiida_traincraft.science.config.loader import load_campaign
+    from aiida_traincraft.science.errors import ConfigError
 
     errors = []
     for campaign in campaigns:

@@ -22,7 +22,7 @@ def bundle(profile: str | None, potential: str, output: Path, licence: str | Non
     from rich.progress import Progress
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance.bundle import write_bundle
+    from aiida_traincraft.exchange.bundle import write_bundle
     from aiida_traincraft.provenance.lineage import training_sets
 
     profiles.load(profile)

@@ -56,11 +56,11 @@ def load_dataset(identifier: str) -> DatasetData:
 
     from aiida_traincraft.data.dataset import DatasetData
     from aiida_traincraft.data.reading import find_node, find_output
-    from aiida_traincraft.provenance.imports import PROCESS_TYPE
+    from aiida_traincraft.provenance.describe import IMPORT_PROCESS_TYPE
     from aiida_traincraft.provenance.queries import find_campaigns
 
     node = find_node(identifier)
-    if isinstance(node, orm.ProcessNode) and node.process_type == PROCESS_TYPE:
+    if isinstance(node, orm.ProcessNode) and node.process_type == IMPORT_PROCESS_TYPE:
         raise click.ClickException(
             f'{identifier!r} is an import: make a dataset of it with "traincraft dataset create --import {node.pk}"'
         )
@@ -95,7 +95,7 @@ def create(profile: str | None, level: str | None, imported: str | None, **chose
     """Make a dataset from stored labels; structures of any test set at the same level of theory are left out."""
     from aiida import orm
 
-    from aiida_traincraft.calculations.gather_dataset import gather_dataset
+    from aiida_traincraft.calculations.functions.gathering import gather_dataset
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.data.dataset import label_attributes
     from aiida_traincraft.data.level_of_theory import full_level_hash
@@ -153,9 +153,9 @@ def split(
     """Move whole groups, drawn by chance, from the training to the test set."""
     from aiida import orm
 
-    from aiida_traincraft.calculations.split_dataset import split_dataset
+    from aiida_traincraft.calculations.functions.dataset_edits import split_dataset
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE
+    from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE
 
     if exact and tolerance is not None:
         raise click.UsageError('--exact looks for no near duplicates: leave --tolerance out')
@@ -179,7 +179,7 @@ def weight(profile: str | None, name: str, systems: tuple[str, ...], groups: tup
     """Set weights: factors on the residuals of a structure, whose part of the loss goes with the square."""
     from aiida import orm
 
-    from aiida_traincraft.calculations.split_dataset import weight_dataset
+    from aiida_traincraft.calculations.functions.dataset_edits import weight_dataset
     from aiida_traincraft.cli import profile as profiles
 
     if not systems and not groups:
@@ -196,7 +196,7 @@ def weight(profile: str | None, name: str, systems: tuple[str, ...], groups: tup
 @click.pass_obj
 def merge(profile: str | None, names: tuple[str, ...]) -> None:
     """Join datasets of one level of theory; a structure that several have counts once, as the first has it."""
-    from aiida_traincraft.calculations.split_dataset import merge_datasets
+    from aiida_traincraft.calculations.functions.dataset_edits import merge_datasets
     from aiida_traincraft.cli import profile as profiles
 
     if len(names) < 2:
@@ -215,7 +215,7 @@ def filter_(profile: str | None, name: str, **chosen: Any) -> None:
     """Keep the structures whose labels match all filters; isolated atoms stay."""
     from aiida import orm
 
-    from aiida_traincraft.calculations.split_dataset import filter_dataset
+    from aiida_traincraft.calculations.functions.dataset_edits import filter_dataset
     from aiida_traincraft.cli import profile as profiles
 
     filters = _filters(**chosen)
@@ -240,8 +240,8 @@ def filter_(profile: str | None, name: str, **chosen: Any) -> None:
 def check(profile: str | None, name: str, tolerance: float | None) -> None:
     """Look for training structures that the test set knows: of one group, or near duplicates; exit 1 if there are."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance.leakage import find_leaks
-    from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE
+    from aiida_traincraft.data.leakage import find_leaks
+    from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE
 
     profiles.load(profile)
     node = load_dataset(name)
@@ -324,7 +324,7 @@ def _check_filters(filters: dict[str, Any]) -> None:
     from aiida import orm
 
     from aiida_traincraft.data.filters import float_numbers
-    from aiida_traincraft.data.label import LabelData
+    from aiida_traincraft.data.frames.label import LabelData
 
     try:
         count = orm.QueryBuilder().append(LabelData, filters=float_numbers(filters)).count()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from aiida_traincraft.data.potential import PotentialData
+    from aiida_traincraft.data.potentials.base import PotentialData
     from aiida_traincraft.provenance.diff import Difference
 
 
@@ -40,7 +40,7 @@ def load_potential(identifier: str) -> PotentialData:
     click.ClickException
         If there is none.
     """
-    from aiida_traincraft.data.potential import PotentialData
+    from aiida_traincraft.data.potentials.base import PotentialData
     from aiida_traincraft.data.reading import find_node
 
     node = find_node(identifier)

@@ -23,8 +23,8 @@ WIDTH = 8
 def doctor(profile: str | None, campaign: Path | None, timeout: int) -> None:
     """Check computers and codes with tiny real jobs: those of CAMPAIGN (a TOML file), or the default ones."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.science.config.campaign import load_campaign
-    from aiida_traincraft.workchains.doctor import examine
+    from aiida_traincraft.launch.doctor import examine
+    from aiida_traincraft.science.config.loader import load_campaign
 
     config = load_campaign(campaign) if campaign is not None else None
     click.echo(f'profile {profiles.load(profile)}')

@@ -38,7 +38,7 @@ def export_dataset(profile: str | None, name: str, format_: str, output: Path | 
     from rich.progress import Progress
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance import export as exporting
+    from aiida_traincraft.exchange import export as exporting
 
     profiles.load(profile)
     node = load_dataset(name)

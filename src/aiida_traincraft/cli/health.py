@@ -52,8 +52,8 @@ def health(
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.cli.tables import wide_console
     from aiida_traincraft.report.health import health_text, write_health
-    from aiida_traincraft.science.health import dataset_health
-    from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE
+    from aiida_traincraft.science.datasets.health import dataset_health
+    from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE
 
     profiles.load(profile)
     training = load_dataset(dataset)

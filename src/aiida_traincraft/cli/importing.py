@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from aiida_traincraft.provenance.imports import Imported
-    from aiida_traincraft.provenance.staging import ImportReport
+    from aiida_traincraft.exchange.imports import Imported
+    from aiida_traincraft.exchange.judging import ImportReport
 
 MOST_SHOWN = 20
 
@@ -56,8 +56,8 @@ def import_(
     from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance.imports import import_frames, parse_level
-    from aiida_traincraft.provenance.staging import ImportOptions, write_report
+    from aiida_traincraft.exchange.imports import import_frames, parse_level
+    from aiida_traincraft.exchange.judging import ImportOptions, write_report
 
     chosen = dict(pair.partition('=')[::2] for pair in keys)
     if not all(chosen.values()):

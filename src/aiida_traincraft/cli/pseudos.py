@@ -158,7 +158,7 @@ def _cutoffs_text(ecutwfc: float, ecutrho: float) -> str:
 
 
 def _functional(pseudo: Any) -> str:
-    from aiida_traincraft.science.quantumespresso import upf_functional
+    from aiida_traincraft.science.labelling.quantumespresso import upf_functional
 
     try:
         return upf_functional(pseudo.get_content())

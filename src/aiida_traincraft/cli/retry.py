@@ -30,11 +30,11 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
     from aiida import orm
     from aiida.engine import run_get_node, submit
 
-    from aiida_traincraft.calculations.failed_structures import failed_structures
+    from aiida_traincraft.calculations.functions.ledgers import failed_structures
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.launch.campaign_builder import builder_from_config
     from aiida_traincraft.provenance.queries import load_campaign_node
     from aiida_traincraft.provenance.retries import failed_rows, ledgers, level_change
-    from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
     from aiida_traincraft.workchains.label import LabelWorkChain
 
     profiles.load(profile)
@@ -49,7 +49,7 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
         return
     inputs = node.inputs
     if file is not None:
-        inputs = ActiveLearningWorkChain.get_builder_from_config(file)
+        inputs = builder_from_config(file)
         if change := level_change(node, inputs):
             raise click.ClickException(
                 f'the labels of {file} are of another level of theory, and the campaign would not find them: {change}. '

@@ -24,13 +24,13 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     from aiida.engine import run_get_node, submit
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.launch.campaign_builder import builder_from_config
     from aiida_traincraft.provenance.queries import load_campaign_node
-    from aiida_traincraft.science.config.campaign import load_campaign
-    from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+    from aiida_traincraft.science.config.loader import load_campaign
 
     config = load_campaign(campaign)
     profiles.load(profile)
-    builder = ActiveLearningWorkChain.get_builder_from_config(campaign)
+    builder = builder_from_config(campaign)
     outdir = Path(config.run.outdir).resolve() / config.run.name
     # Found out now, not after hours.
     outdir.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,7 @@ PW_REMEDY = (
 def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], pw: Path | None, wal: bool) -> None:
     """Set up the localhost computer and the codes found, in the profile named; repeating it does no harm."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.workchains.interpreters import ROLES, missing_packages
+    from aiida_traincraft.launch.interpreters import REQUIREMENTS, missing_packages
 
     if create:
         _create_profile(profile)
@@ -54,7 +54,7 @@ def setup(profile: str | None, create: bool, pythons: tuple[Path, ...], pw: Path
     click.echo(f'computer {computer.label}: work in {computer.get_workdir()}')
     # Not resolved: an environment is known by its link, not by the interpreter behind it.
     interpreters = [Path(sys.executable), *(Path.cwd() / python for python in pythons)]
-    for role, packages, remedy in ROLES:
+    for role, packages, remedy in REQUIREMENTS:
         lacking = {python: missing_packages(python, packages) for python in interpreters}
         found = [python for python, missing in lacking.items() if not missing]
         if not found:

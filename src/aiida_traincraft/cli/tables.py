@@ -48,8 +48,8 @@ def errors_text(errors: dict[str, Any]) -> str:
     return f'{1000 * errors["energy"]["rmse"]:.2f} meV/atom, {1000 * errors["forces"]["rmse"]:.2f} meV/Å'
 
 
-UNITS = {'energy': ('meV/atom', 1e3), 'forces': ('meV/Å', 1e3), 'stress': ('meV/Å³', 1e3)}
-UNITS |= {'dipole': ('e·Å', 1.0), 'polarizability': ('Å³', 1.0)}
+SHOWN_IN = {'energy': ('meV/atom', 1e3), 'forces': ('meV/Å', 1e3), 'stress': ('meV/Å³', 1e3)}
+SHOWN_IN |= {'dipole': ('e·Å', 1.0), 'polarizability': ('Å³', 1.0)}
 
 
 def errors_table(errors: dict[str, Any]) -> Table:
@@ -59,7 +59,7 @@ def errors_table(errors: dict[str, Any]) -> Table:
         table.add_column(name, justify='left' if name in ('', 'unit') else 'right', no_wrap=True)
     for name, statistics in errors['overall'].items():
         if statistics['n']:
-            unit, factor = UNITS[name]
+            unit, factor = SHOWN_IN[name]
             table.add_row(name, *(f'{factor * statistics[key]:.4g}' for key in ('rmse', 'mae', 'max', 'std')), unit)
     return table
 

@@ -31,7 +31,7 @@ def train(
     from aiida.engine import run_get_node, submit
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.workchains.builder import train_builder_from_config
+    from aiida_traincraft.launch.train_builder import train_builder_from_config
 
     profiles.load(profile)
     data, sealed = _datasets(dataset, test_set)

@@ -39,7 +39,7 @@ def validate_potential(
 
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.cli.dataset import load_test_set
-    from aiida_traincraft.workchains.validation_builder import validation_builder
+    from aiida_traincraft.launch.validation_builder import validation_builder
 
     profiles.load(profile)
     builder = validation_builder(validators, potential, None if test_set is None else load_test_set(test_set))

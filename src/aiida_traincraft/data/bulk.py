@@ -25,10 +25,10 @@ from aiida.orm.entities import EntityTypes
 from aiida.orm.implementation.utils import clean_value
 from sqlalchemy import insert
 
-from aiida_traincraft.data.frame import BATCH_FILE, content_to_hash, geometry_attributes
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.base import BATCH_FILE, content_to_hash, geometry_attributes
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.reading import QUERY_CHUNK
-from aiida_traincraft.data.structure import TrainingStructureData
 from aiida_traincraft.science.structure import Structure, to_record
 
 NODES_PER_TRANSACTION = 2000

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aiida_traincraft.data.manifest import JsonFileData
-from aiida_traincraft.science.calibration import (
+from aiida_traincraft.science.scoring.calibration import (
     Calibration,
     Values,
     calibrate,
@@ -27,7 +27,7 @@ class CalibrationData(JsonFileData):
 
     Attributes to query by: ``calibration`` (None if ``reason`` says why there is none), ``max_force_error`` (eV/Å),
     ``lo``, ``hi``, ``coverage``, ``alarms`` (of held-out structures), ``transfer`` and ``reliability``; see
-    :mod:`aiida_traincraft.science.calibration`.
+    :mod:`aiida_traincraft.science.scoring.calibration`.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import describe_differences
 from aiida_traincraft.data.manifest import JsonFileData
 from aiida_traincraft.data.reading import QUERY_CHUNK, iterate_structures

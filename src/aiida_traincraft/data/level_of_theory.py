@@ -9,7 +9,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_traincraft.data.frame import ContentCaching
+from aiida_traincraft.data.frames.base import ContentCaching
 
 SHORT_HASH = 8
 SHORT_VALUE = 60

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_traincraft.data.frame import ContentCaching
+from aiida_traincraft.data.frames.base import ContentCaching
 
 MANIFEST_FILE = 'manifest.json'
 

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.common import exceptions
 from aiida.manage import get_manager
 
-from aiida_traincraft.data.frame import BATCH_FILE
+from aiida_traincraft.data.frames.base import BATCH_FILE
 from aiida_traincraft.science.structure import Structure, from_record
 
 QUERY_CHUNK = 5000

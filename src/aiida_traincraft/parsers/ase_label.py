@@ -10,7 +10,7 @@ from aiida.engine import ExitCode
 from aiida_traincraft.calculations.ase_label import LABELS_FILE
 from aiida_traincraft.calculations.cores import job_cores
 from aiida_traincraft.data.bulk import NewFrame, create_frames
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.parsers.base import WorkerParser

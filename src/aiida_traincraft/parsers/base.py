@@ -11,7 +11,7 @@ from aiida.engine import CalcJob, ExitCode
 from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.base import STDERR, STDOUT
-from aiida_traincraft.science.worker import RESULT_FILE
+from aiida_traincraft.science.worker.main import RESULT_FILE
 
 KINDS = {
     'missing_package': 'ERROR_MISSING_PACKAGE',

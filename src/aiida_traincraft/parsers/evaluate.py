@@ -10,10 +10,10 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.science.structure import read_frames
-from aiida_traincraft.science.tasks.evaluate import PREDICTIONS_FILE
+from aiida_traincraft.science.worker.tasks.evaluate import PREDICTIONS_FILE
 
 # What the worker says of the run itself.
 RUN_FACTS = ('status', 'seconds', 'versions')

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_traincraft.parsers.base import WorkerParser
-from aiida_traincraft.science.worker import TASK_FILE
+from aiida_traincraft.science.worker.main import TASK_FILE
 
 
 class MaceDataParser(WorkerParser):

@@ -10,7 +10,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_traincraft.calculations.pace_activeset import DESCRIPTORS_FILE
-from aiida_traincraft.data.potential import ASI, YACE, YAML, PacePotentialData
+from aiida_traincraft.data.potentials.pace import ASI, YACE, YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 
 

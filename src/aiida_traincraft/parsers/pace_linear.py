@@ -7,7 +7,7 @@ from typing import Any
 
 from aiida.engine import ExitCode
 
-from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 
 

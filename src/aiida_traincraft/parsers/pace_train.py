@@ -9,9 +9,9 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_traincraft.calculations.pace_train import INTERIM_FILE, PARTIAL_FILE, TARGET_FILE
-from aiida_traincraft.data.potential import YAML, PacePotentialData
+from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
-from aiida_traincraft.science.training.pace import read_metrics
+from aiida_traincraft.science.training.ace.pacemaker import read_metrics
 
 
 class PaceTrainParser(WorkerParser):

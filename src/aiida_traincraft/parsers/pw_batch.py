@@ -23,8 +23,8 @@ from aiida_traincraft.calculations.pw_batch import (
     structure_folder,
 )
 from aiida_traincraft.calculations.pw_inputs import kpoints_mesh, n_electrons
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.science.quantumespresso import (
+from aiida_traincraft.data.frames.pool import FramesData
+from aiida_traincraft.science.labelling.quantumespresso import (
     REASONS,
     Limits,
     Refusal,

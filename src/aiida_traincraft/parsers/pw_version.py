@@ -10,7 +10,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.pw_version import OUTPUT
-from aiida_traincraft.science.quantumespresso import error_message
+from aiida_traincraft.science.labelling.quantumespresso import error_message
 
 
 class PwVersionParser(Parser):

@@ -8,7 +8,7 @@ from typing import Any
 from aiida.engine import ExitCode
 
 from aiida_traincraft.calculations.sample import FRAMES_FILE
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.science.structure import read_frames
 

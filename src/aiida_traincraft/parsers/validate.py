@@ -10,11 +10,11 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.parsers.evaluate import RUN_FACTS
 from aiida_traincraft.science.structure import read_frames
-from aiida_traincraft.science.tasks.validate import PLANNED_FILE
+from aiida_traincraft.science.worker.tasks.validate import PLANNED_FILE
 
 
 class ValidateParser(WorkerParser):

@@ -11,23 +11,9 @@ from aiida.common.links import LinkType
 
 from aiida_traincraft.data.ledger import STATUSES, LedgerData
 from aiida_traincraft.data.validation import ValidationData
-from aiida_traincraft.provenance.queries import cycle_of
-from aiida_traincraft.science.stopping import KEPT
+from aiida_traincraft.science.campaign.stopping import KEPT
+from aiida_traincraft.workchains import campaign_keys as keys
 
-STAGES = {
-    'build': 'build',
-    'sample': 'sample',
-    'select': 'select',
-    'label': 'label',
-    'merge': 'label',
-    'dataset': 'label',
-    'train': 'train',
-    'explore': 'explore',
-    'calibrate': 'train',
-    'dielectric': 'train',
-    'validate': 'validate',
-    'distil': 'distil',
-}
 TERMINATED = ('finished', 'excepted', 'killed')
 
 
@@ -104,7 +90,7 @@ def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple
     counts = dict.fromkeys(('total', 'labelled', *STATUSES), 0)
     reasons: dict[str, int] = {}
     for key, child in children(campaign).items():
-        if not key.startswith('label_') or (upto is not None and cycle_of(key) >= upto):
+        if keys.kind_of(key) != 'label' or (upto is not None and keys.number_of(key) >= upto):
             continue
         ledger = child.outputs.ledger if 'ledger' in child.outputs else None
         if isinstance(ledger, LedgerData):
@@ -117,15 +103,16 @@ def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple
 def progress(campaign: orm.WorkChainNode) -> Progress:
     """Where a campaign stands now."""
     steps = children(campaign)
-    last = next(reversed(steps), 'build')
-    scored = [node for key, node in steps.items() if key.startswith('train_') and 'errors' in node.outputs]
+    last = next(reversed(steps), keys.BUILD)
+    trainings = [node for _, node in keys.of_kind('train', steps)]
+    scored = [node for node in trainings if 'errors' in node.outputs]
     running, done = job_counts(campaign)
     counts, reasons = ledger_counts(campaign)
     finished = campaign.is_finished
     return Progress(
         state='finished' if finished else str(campaign.process_state.value),
-        cycle=sum(key.startswith('train_') for key in steps),
-        stage='-' if campaign.is_terminated else STAGES.get(last.partition('_')[0], last),
+        cycle=len(trainings),
+        stage='-' if campaign.is_terminated else keys.stage_of(last),
         jobs_running=running,
         jobs_done=done,
         labels=counts,
@@ -151,19 +138,14 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
     """Everything a user asks of a campaign, as JSON: per cycle and in all, with the UUIDs of what is named."""
     steps = children(campaign)
     cycles = []
-    for key, training in steps.items():
-        if not key.startswith('train_'):
-            continue
-        number = cycle_of(key)
+    for number, training in keys.of_kind('train', steps):
         potential = training.outputs.potential.uuid if 'potential' in training.outputs else None
         explored = {
-            cycle_of(name): node
-            for name, node in steps.items()
-            if name.startswith('explore_') and node.inputs.potential.uuid == potential
+            count: node for count, node in keys.of_kind('explore', steps) if node.inputs.potential.uuid == potential
         }
         upto = min(explored, default=_explorations_before(steps, training) + 1)
         members = [training, *explored.values()]
-        members += [steps[name] for name in (f'label_{index:03d}' for index in explored) if name in steps]
+        members += [steps[name] for name in map(keys.label, explored) if name in steps]
         reports = [node.outputs.report for node in explored.values() if 'report' in node.outputs]
         uncertainties = [
             frames.max_uncertainty
@@ -182,7 +164,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
                 'uncertain': sum(report['n_uncertain'] or 0 for report in reports),
                 'selected': sum(report['n_selected'] for report in reports),
                 'funnel': [stage for report in reports for stage in report['stages']],
-                'calibration': _calibration(steps.get(f'calibrate_{number:03d}')),
+                'calibration': _calibration(steps.get(keys.calibrate(number))),
                 'measure': training.outputs.potential.measure if potential else None,
                 'max_uncertainty': max(uncertainties, default=None),
                 'seconds': round(sum(_seconds(node) for node in members), 1),
@@ -242,7 +224,7 @@ def verdicts(nodes: Mapping[str, ValidationData]) -> list[dict[str, Any]]:
 
 
 def _explorations_before(steps: dict[str, orm.ProcessNode], training: orm.ProcessNode) -> int:
-    return sum(key.startswith('explore_') and node.pk < training.pk for key, node in steps.items())
+    return sum(node.pk < training.pk for _, node in keys.of_kind('explore', steps))
 
 
 def _seconds(process: orm.ProcessNode) -> float:

@@ -7,10 +7,11 @@ from typing import Any
 
 from aiida import orm
 
-from aiida_traincraft.data.frame import FrameMixin
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.provenance.imports import PROCESS_TYPE
+from aiida_traincraft.data.frames.base import FrameMixin
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 
+IMPORT_PROCESS_LABEL = 'import_frames'
+IMPORT_PROCESS_TYPE = f'aiida_traincraft.exchange.imports.{IMPORT_PROCESS_LABEL}'
 CAMPAIGN_SECTIONS = ('run', 'systems', 'labelling', 'training')
 
 
@@ -41,7 +42,7 @@ def _input(process: orm.ProcessNode, label: str) -> Any:
 
 def _files_text(process: orm.ProcessNode) -> str:
     """Files of an import and the keys under which they held the labels; empty for another process."""
-    if process.process_type != PROCESS_TYPE:
+    if process.process_type != IMPORT_PROCESS_TYPE:
         return ''
     source = _input(process, 'source')
     report = process.base.links.get_outgoing(link_label_filter='report').first()

@@ -6,7 +6,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida_pseudo.data.pseudo import UpfData
 
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 
 
 def calculation_of(label: str) -> orm.QueryBuilder:

@@ -11,7 +11,7 @@ from aiida import orm
 
 from aiida_traincraft.data.dataset import DatasetRow, label_attributes
 from aiida_traincraft.data.level_of_theory import describe_differences
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.provenance.lineage import calculations_above, training_sets
 from aiida_traincraft.provenance.queries import Score, find_scores
 

@@ -12,7 +12,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.provenance.describe import CAMPAIGN_SECTIONS, describe
 from aiida_traincraft.provenance.dft import describe_calculation

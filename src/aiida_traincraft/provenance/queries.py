@@ -13,10 +13,11 @@ from aiida.common.links import LinkType
 
 from aiida_traincraft.calculations.evaluate import EvaluateCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.potential import PotentialData
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
+from aiida_traincraft.workchains.campaign_keys import number_of
 
 Window = tuple[float | None, float | None]
 
@@ -247,15 +248,9 @@ def _calculations(campaign: orm.WorkChainNode, cycle: int | None) -> list[int]:
     while callers:
         query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': {'in': callers}}, tag='caller', project=[])
         query.append(orm.ProcessNode, with_incoming='caller', edge_project='label', project=['id', 'node_type'])
-        called = [row for row in query.all() if wanted is None or cycle_of(row[2]) == wanted]
+        called = [row for row in query.all() if wanted is None or number_of(row[2]) == wanted]
         callers = [pk for pk, kind, _ in called if kind == orm.WorkChainNode.class_node_type]
         found += [pk for pk, kind, _ in called if kind != orm.WorkChainNode.class_node_type]
         # Only the campaign's own calls are named by cycle.
         wanted = None
     return found
-
-
-def cycle_of(key: str) -> int:
-    """Cycle that a child of a campaign belongs to: the number at the end of its key, 0 for the beginning."""
-    number = key.rpartition('_')[2]
-    return int(number) if number.isdigit() else 0

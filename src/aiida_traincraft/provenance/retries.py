@@ -8,17 +8,20 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.calculations.failed_structures import failed_structures, unlabelled
+from aiida_traincraft.calculations.functions.ledgers import failed_structures, unlabelled
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
 from aiida_traincraft.data.level_of_theory import differences
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.workchains.label import LabelWorkChain, labeller_of
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.workchains import campaign_keys as keys
+from aiida_traincraft.workchains.label import LabelWorkChain
+from aiida_traincraft.workchains.seams.labeller import labeller_of
 
 
 def ledgers(campaign: orm.WorkChainNode) -> list[LedgerData]:
     """Ledgers of a campaign's labellings, then of its retries, in the order in which they were made."""
     links = campaign.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
-    own = [link.node for link in links if link.link_label.startswith('label_')]
+    own = [link.node for link in links if keys.kind_of(link.link_label) == 'label']
     members = sorted([*own, *retries(campaign)], key=lambda node: int(node.pk))
     return [node.outputs.ledger for node in members if 'ledger' in node.outputs]
 
@@ -66,7 +69,9 @@ def level_change(campaign: orm.WorkChainNode, inputs: Mapping[str, Any]) -> str:
     types = {name: {'type': found['config']['labelling']['type']} for name, found in given.items()}
     if change := differences(types):
         return change
-    labeller = labeller_of(types['the retry']['type'])
     structures = [orm.load_node(row.structure) for row in failed_rows(campaign)]
-    elements = {element for structure in structures for element in structure.elements}
-    return differences({name: labeller.level_content(found, elements) for name, found in given.items()})
+    elements = frozenset(element for structure in structures for element in structure.elements)
+    sections = {name: parse_plugin('labeller', found['config']['labelling']) for name, found in given.items()}
+    return differences(
+        {name: labeller_of(sections[name]).level_of_theory(found, elements) for name, found in given.items()}
+    )

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.science.distribution import Distribution, Outlier
-from aiida_traincraft.science.health import COVERED_PERCENTILE, Coverage, Health
+from aiida_traincraft.science.datasets.distribution import Distribution, Outlier
+from aiida_traincraft.science.datasets.health import COVERED_PERCENTILE, Coverage, Health
 
 MOST_NAMES = 10
 MOST_OUTLIERS = 5

@@ -13,14 +13,14 @@ from typing import Any
 from aiida import orm
 
 from aiida_traincraft import __version__
-from aiida_traincraft.provenance import account
-from aiida_traincraft.provenance.account import MEV
+from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
+from aiida_traincraft.provenance.costs import MEV
 from aiida_traincraft.report import figures
 from aiida_traincraft.report.citations import citations
 from aiida_traincraft.report.figures import Columns, Drawing
 from aiida_traincraft.report.validators import draw_findings
-from aiida_traincraft.workchains.base import products
+from aiida_traincraft.workchains.campaign_products import products
 
 STYLE = (Path(__file__).parent / 'page.css').read_text()
 REFERENCES = 'references of validators'
@@ -39,8 +39,8 @@ def write_page(campaign: orm.WorkChainNode, path: Path, summary: dict[str, Any] 
         As of :func:`~aiida_traincraft.provenance.campaign.summarise`, if it is there already.
     """
     summary = summary or summarise(campaign)
-    last = account.last_scored(campaign)
-    jobs = account.find_jobs(campaign)
+    last = costs.last_scored(campaign)
+    jobs = costs.find_jobs(campaign)
     sections = [
         ('Learning', _learning(summary)),
         ('Labels', _labels(campaign, summary)),
@@ -90,7 +90,7 @@ def verdict(summary: dict[str, Any]) -> str:
 
 
 def _learning(summary: dict[str, Any]) -> str:
-    columns = account.learning_columns(summary)
+    columns = costs.learning_columns(summary)
     if not columns['cycle']:
         return ''
     return _figure('learning', figures.learning(columns), {'': columns}) + _table(columns)
@@ -98,7 +98,7 @@ def _learning(summary: dict[str, Any]) -> str:
 
 def _labels(campaign: orm.WorkChainNode, summary: dict[str, Any]) -> str:
     counts, reasons = summary['labels'], summary['failed_labels']
-    asked, failed = account.reference_counts(campaign)
+    asked, failed = costs.reference_counts(campaign)
     names = [name for name in counts if counts[name] or asked.get(name)]
     outcomes: dict[str, list[Any]] = {'outcome': names, 'structures': [counts[name] for name in names]}
     why: dict[str, list[Any]] = {'reason': list({**reasons, **failed})}
@@ -138,7 +138,7 @@ def _parity(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
     if last is None or 'predictions' not in last.outputs or 'test_set' not in made:
         return ''
     told = ''
-    points = account.parity_points(last.outputs.predictions, made['test_set'])
+    points = costs.parity_points(last.outputs.predictions, made['test_set'])
     for name, columns in points.items():
         unit = {'energy': 'eV/atom', 'forces': 'eV/Å'}[name]
         told += _figure(f'parity_{name}', figures.parity(columns, name, unit), {'': columns})
@@ -233,8 +233,8 @@ def _limits(limits: dict[str, dict[str, Any]], name: str) -> str:
     )
 
 
-def _cost(jobs: Sequence[account.Job], summary: dict[str, Any]) -> str:
-    rows = account.costs(jobs)
+def _cost(jobs: Sequence[costs.Job], summary: dict[str, Any]) -> str:
+    rows = costs.costs(jobs)
     total = sum(row.core_hours for row in rows)
     table = _table(
         {
@@ -272,10 +272,10 @@ def _box(title: str, uuids: Sequence[str]) -> str:
     )
 
 
-def _reproduce(campaign: orm.WorkChainNode, jobs: Sequence[account.Job], summary: dict[str, Any]) -> str:
+def _reproduce(campaign: orm.WorkChainNode, jobs: Sequence[costs.Job], summary: dict[str, Any]) -> str:
     config = campaign.inputs.config.get_dict()
     command = f'traincraft run campaign.toml\ntraincraft why {summary["uuids"].get("potential", campaign.uuid)}'
-    found = account.versions(jobs)
+    found = costs.versions(jobs)
     return (
         '<p>The file <code>campaign.toml</code> beside this page, or the node of the config, with seed '
         f'{config["run"]["seed"]}, gives the same structures; labels that exist already are not computed again.</p>'

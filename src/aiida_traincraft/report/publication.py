@@ -9,13 +9,13 @@ from aiida import orm
 
 from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.data.validation import ValidationData
-from aiida_traincraft.provenance import account
+from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.provenance.queries import load_campaign_node
 from aiida_traincraft.report import figures
 from aiida_traincraft.report.figures import Drawing, Panels
 from aiida_traincraft.report.validators import draw_findings
-from aiida_traincraft.workchains.base import products
+from aiida_traincraft.workchains.campaign_products import products
 from aiida_traincraft.workchains.validate import ValidateWorkChain
 
 SUFFIXES = ('.pdf', '.svg', '.png')
@@ -50,7 +50,7 @@ def write_figure(what: str, identifier: str | None, path: Path) -> None:
 
 def _learning(identifier: str | None) -> Drawing:
     campaign = load_campaign_node(identifier)
-    columns = account.learning_columns(summarise(campaign))
+    columns = costs.learning_columns(summarise(campaign))
     if not columns['cycle']:
         raise ValueError(f'no potential of campaign "{campaign.label}" was scored on its test set yet')
     return figures.learning(columns)
@@ -59,10 +59,10 @@ def _learning(identifier: str | None) -> Drawing:
 def _parity(identifier: str | None) -> Drawing:
     """Energies and forces of the test set."""
     campaign = load_campaign_node(identifier)
-    training, made = account.last_scored(campaign), products(campaign)
+    training, made = costs.last_scored(campaign), products(campaign)
     if training is None or 'predictions' not in training.outputs or 'test_set' not in made:
         raise ValueError(f'no potential of campaign "{campaign.label}" was scored on its test set yet')
-    points = account.parity_points(training.outputs.predictions, made['test_set'], MOST_POINTS)
+    points = costs.parity_points(training.outputs.predictions, made['test_set'], MOST_POINTS)
     units = {'energy': 'eV/atom', 'forces': 'eV/Å'}
     draws = tuple(figures.parity(columns, name, units[name]) for name, columns in points.items())
     return Panels(draws, (1.0,) * len(draws))

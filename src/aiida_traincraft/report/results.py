@@ -15,7 +15,7 @@ from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.report.learning_curve import plot_learning_curve
 from aiida_traincraft.report.page import write_page
 from aiida_traincraft.science.structure import write_extxyz
-from aiida_traincraft.workchains.base import products
+from aiida_traincraft.workchains.campaign_products import products
 
 STUDENT_FOLDER = 'student'
 RESULT_FILES = (

@@ -1,6 +1,7 @@
 """Plugins found by kind and name: one new file with ``@register`` adds one, no dispatcher to edit.
 
-Kinds and what their functions take and give:
+A built-in plugin lies in the module of its name in the package of its kind, so that one that is asked for is imported
+alone; all are imported only to be listed. Kinds and what their functions take and give:
 
 =============  ============================================================  =========================
 kind           arguments                                                     returns
@@ -35,17 +36,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import BASES
 
-KINDS = (
-    'source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'labeller', 'trainer', 'explorer',
-    'validator',
-)  # fmt: skip
+KINDS = tuple(BASES)
 ENTRY_POINT_GROUP = 'aiida_traincraft.plugins'
 FILE_MODULE = 'traincraft_plugin_'
-_BUILTIN_PACKAGES = (
-    'calculators', 'config', 'geometry.sources', 'geometry.builders', 'geometry.transforms', 'sampling', 'selection',
-    'validation',
-)  # fmt: skip
+_PACKAGES = {
+    'source': 'geometry.sources',
+    'builder': 'geometry.builders',
+    'transform': 'geometry.transforms',
+    'calculator': 'calculators',
+    'sampler': 'sampling',
+    'selector': 'selection',
+    'labeller': 'config.labelling',
+    'trainer': 'config.training',
+    'explorer': 'config.exploration',
+    'validator': 'validation',
+}
+"""Package of the science floor that holds the built-in plugins of each kind."""
 
 T = TypeVar('T')
 
@@ -59,6 +67,11 @@ class Plugin:
     config: type[PluginConfig]
     function: Callable[..., Any]
     summary: str
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it belongs to this package."""
+        return _is_ours(self.function)
 
     @property
     def example(self) -> str | None:
@@ -90,10 +103,13 @@ def register(kind: str, name: str, config: type[PluginConfig] | None = None) -> 
         if kind not in KINDS:
             raise ValueError(f'unknown plugin kind {kind!r}; kinds are {", ".join(KINDS)}')
         model = config if config is not None else target
-        if not (isinstance(model, type) and issubclass(model, PluginConfig)):
-            raise TypeError(f'{kind} {name!r}: a config model derived from PluginConfig is needed')
+        if not (isinstance(model, type) and issubclass(model, BASES[kind])):
+            raise TypeError(f'{kind} {name!r}: a config model derived from {BASES[kind].__name__} is needed')
         if not callable(target):
             raise TypeError(f'{kind} {name!r} is not callable')
+        if not _is_ours(target):
+            # A name that a built-in plugin has is taken, whether or not that one was asked for before.
+            _import_builtin(kind, name)
         taken = _plugins.get((kind, name))
         if taken is not None and _origin(taken.function) != _origin(target):
             raise ValueError(f'{kind} {name!r} is already registered by {taken.function.__module__}')
@@ -110,16 +126,27 @@ def _origin(target: Any) -> tuple[str, str]:
     return FILE_MODULE if module.startswith(FILE_MODULE) else module, str(getattr(target, '__qualname__', ''))
 
 
-def load_plugins(files: Iterable[Path] = ()) -> None:
-    """Import the built-in plugins, those of the entry point group, and the files given; repeating is harmless."""
-    for package in _BUILTIN_PACKAGES:
-        module = importlib.import_module(f'aiida_traincraft.science.{package}')
-        for info in pkgutil.iter_modules(module.__path__, module.__name__ + '.'):
-            importlib.import_module(info.name)
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        if point.value not in _loaded:
-            point.load()
-            _loaded.add(point.value)
+def _is_ours(target: Any) -> bool:
+    return str(getattr(target, '__module__', '')).startswith(f'{__package__}.')
+
+
+def _import_builtin(kind: str, name: str) -> None:
+    """Import the module that a built-in plugin of this name would lie in, if there is one."""
+    module = f'{__package__}.{_PACKAGES[kind]}.{name}'
+    if name.isidentifier() and importlib.util.find_spec(module) is not None:
+        importlib.import_module(module)
+
+
+def load_plugins(files: Iterable[Path]) -> None:
+    """Import the plugins of files; repeating is harmless.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is absent.
+    ImportError
+        If it is no Python module.
+    """
     for path in files:
         location = str(Path(path).resolve())
         if location in _loaded:
@@ -136,18 +163,36 @@ def load_plugins(files: Iterable[Path] = ()) -> None:
         _loaded.add(location)
 
 
+def _load_installed() -> None:
+    """Import the plugins of installed packages."""
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.value not in _loaded:
+            point.load()
+            _loaded.add(point.value)
+
+
+def _load_all(kind: str) -> None:
+    module = importlib.import_module(f'{__package__}.{_PACKAGES[kind]}')
+    for info in pkgutil.iter_modules(module.__path__, module.__name__ + '.'):
+        importlib.import_module(info.name)
+    _load_installed()
+
+
 def names(kind: str) -> list[str]:
-    """Names registered for a kind, alphabetical."""
+    """Names of all plugins of a kind, alphabetical; imports them all."""
+    _load_all(kind)
     return sorted(name for found, name in _plugins if found == kind)
 
 
 def plugins() -> list[Plugin]:
-    """All registered plugins, by kind (in pipeline order) and name."""
+    """All plugins, by kind (in pipeline order) and name; imports them all."""
+    for kind in KINDS:
+        _load_all(kind)
     return sorted(_plugins.values(), key=lambda plugin: (KINDS.index(plugin.kind), plugin.name))
 
 
 def get(kind: str, name: str) -> Plugin:
-    """Find a plugin; what is not registered yet is looked for among the built-in and installed ones.
+    """Find a plugin: one that is registered, else a built-in one, else one of an installed package.
 
     Raises
     ------
@@ -155,10 +200,13 @@ def get(kind: str, name: str) -> Plugin:
         If there is none; names the nearest and the allowed ones.
     """
     if (kind, name) not in _plugins:
-        load_plugins()
+        _import_builtin(kind, name)
+    if (kind, name) not in _plugins:
+        _load_installed()
     try:
         return _plugins[kind, name]
     except KeyError:
-        near = difflib.get_close_matches(str(name), names(kind), n=1)
+        allowed = names(kind)
+        near = difflib.get_close_matches(str(name), allowed, n=1)
         hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise UnknownPluginError(f'no {kind} is called {name!r}{hint} (allowed: {", ".join(names(kind))})') from None
+        raise UnknownPluginError(f'no {kind} is called {name!r}{hint} (allowed: {", ".join(allowed)})') from None

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.formula import Formula
 from ase.io.extxyz import read_xyz, write_xyz
+
+from aiida_traincraft.science.atoms.arrays import Array
 
 HASH_DECIMALS = 4
 EXTXYZ_PREFIX = 'REF_'
@@ -23,8 +24,6 @@ PROVENANCE_KEY = 'tc_provenance'
 GEOMETRY_ARRAYS = ('numbers', 'positions')
 ISOLATED_ATOM = 'isolated_atom'
 """System of a single atom in vacuum, whose energy is the E0 of its element."""
-
-Array = npt.NDArray[Any]
 
 
 @lru_cache(maxsize=1024)

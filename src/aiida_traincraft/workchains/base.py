@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import WorkChain
 
-from aiida_traincraft.data.potential import PotentialData
-from aiida_traincraft.science.config.codes import CodeConfig, CodesConfig, TorchCodeConfig
+from aiida_traincraft.calculations.stored_config import StoredConfig
+from aiida_traincraft.data.potentials.base import PotentialData
+from aiida_traincraft.science.config.codes import CODE_ROLES, CodeConfig, TorchCodeConfig
 
-ROLES = tuple(CodesConfig.model_fields)
 # Options that are left to the computer when the config does not set them.
 OPTIONAL = (
     'queue_name',
@@ -23,25 +23,6 @@ OPTIONAL = (
     'prepend_text',
     'mpirun_extra_params',
 )
-
-
-def products(campaign: orm.WorkChainNode) -> dict[str, orm.Data]:
-    """What a campaign has made so far, by output port, read from its children: finished, failed or killed alike."""
-    links = campaign.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
-    found: dict[str, orm.Data] = {}
-    for link in sorted(links, key=lambda link: int(link.node.pk)):
-        child = link.node
-        if link.link_label == 'dataset_test' and child.is_finished_ok:
-            found['test_set'] = child.outputs.result
-        elif link.link_label == 'dataset_train' and child.is_finished_ok:
-            found['dataset'] = child.outputs.result
-        elif link.link_label.startswith('train_') and child.is_finished_ok:
-            # The dataset that belongs to the potential, not one that grew since.
-            found |= {'potential': child.outputs.potential, 'dataset': child.inputs.dataset}
-            found |= {'errors': child.outputs.errors} if 'errors' in child.outputs else {}
-        elif link.link_label == 'distil' and child.is_finished_ok:
-            found |= {port: child.outputs[port] for port in child.outputs}
-    return found
 
 
 def code_options(code: CodeConfig) -> dict[str, Any]:
@@ -74,16 +55,16 @@ class TraincraftWorkChain(WorkChain):
         super().define(spec)
         spec.input('config', valid_type=orm.Dict, help='The validated campaign (all sections).')
         spec.input_namespace('codes', help='Python interpreters by role; which are needed depends on the config.')
-        for role in ROLES:
+        for role in CODE_ROLES:
             spec.input(f'codes.{role}', valid_type=orm.AbstractCode, required=False, help=f'Code for role "{role}".')
         spec.input_namespace(
             'plugins', valid_type=orm.SinglefileData, dynamic=True, help='Python files with further plugins.'
         )
 
-    def section(self, name: str) -> dict[str, Any]:
-        """One section of the config."""
-        section: dict[str, Any] = self.inputs.config[name]
-        return section
+    @cached_property
+    def config(self) -> StoredConfig:
+        """The config, read once."""
+        return StoredConfig(self.inputs.config, self.plugin_nodes())
 
     def shared_inputs(self) -> dict[str, Any]:
         """Inputs that every child WorkChain gets."""
@@ -148,8 +129,7 @@ class TraincraftWorkChain(WorkChain):
         return None
 
     def _code_config(self, role: str) -> CodeConfig:
-        code: CodeConfig = getattr(CodesConfig.model_validate(self.section('codes')), role)
-        return code
+        return self.config.codes.of(role)
 
     def _children(self, key: str) -> list[orm.ProcessNode]:
         query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': self.node.pk}, tag='me', project=[])

@@ -8,12 +8,13 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.plugins import WorkflowFactory
 
-from aiida_traincraft.calculations.distillation import distillation_config, structures_of
-from aiida_traincraft.calculations.extend_dataset import extend_dataset, merge_manifests
+from aiida_traincraft.calculations.functions.configs import distillation_config
+from aiida_traincraft.calculations.functions.datasets import extend_dataset
+from aiida_traincraft.calculations.functions.manifests import merge_manifests, structures_of
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
@@ -51,7 +52,9 @@ class DistillWorkChain(TraincraftWorkChain):
     def explore(self) -> ToContext:
         """Look for structures that the teacher is sure of."""
         seed = derive_seed(self.inputs.seed.value, 'explore')
-        budget = self.section('distillation')['structures']
+        distillation = self.config.distillation
+        assert distillation is not None
+        budget = distillation.structures
         inputs = self._shared() | {port: self.inputs[port] for port in ('potential', 'dataset', 'ledger')}
         inputs |= {port: self.inputs[port] for port in ('descriptors', 'sealed') if port in self.inputs}
         process = WorkflowFactory('traincraft.explore')

@@ -6,48 +6,13 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext
-from aiida.plugins import WorkflowFactory
 
-from aiida_traincraft.calculations.select_structures import select_structures
-from aiida_traincraft.data.calibration import CalibrationData
-from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.frames import FramesData
+from aiida_traincraft.calculations.functions.selection import select_structures
 from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.potential import PotentialData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-
-# A degenerate active set gives γ of 1e5 and more in any crystal: the physical guards end such runs, not γ.
-NO_HALT = 1e300
-
-
-def thresholds(
-    exploration: dict[str, Any], potential: PotentialData, calibration: CalibrationData | None = None
-) -> tuple[float, float] | None:
-    """Uncertainty above which a frame is a candidate, and above which a run halts; None if the potential has none.
-
-    Those of a calibration that found some, else those of the config.
-    """
-    if potential.measure is None:
-        return None
-    if potential.is_degenerate:
-        # γ of a degenerate active set says nothing: every frame passes, diversity decides.
-        return 0.0, NO_HALT
-    if calibration is not None and calibration.thresholds is not None:
-        return calibration.thresholds
-    return exploration[f'{potential.measure}_lo'], exploration[f'{potential.measure}_hi']
-
-
-def define_explore_ports(spec: Any) -> None:
-    """Define the ports of the explorer seam ``traincraft.explore.<type>``."""
-    spec.input('potential', valid_type=PotentialData, help='Potential that drives the exploration.')
-    spec.input('dataset', valid_type=DatasetData, help='What it was trained on: starting structures come from here.')
-    spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the exploration.')
-    spec.input(
-        'calibration', valid_type=CalibrationData, required=False, help='What its uncertainty says of force errors.'
-    )
-    spec.output_namespace('frames', valid_type=FramesData, dynamic=True, help='Candidates, one node per job.')
-    spec.output_namespace('summaries', valid_type=orm.Dict, dynamic=True, help='How the runs of each job ended.')
+from aiida_traincraft.workchains.seams.base import workchain_of
+from aiida_traincraft.workchains.seams.explorer import Explorer, define_explore_ports, thresholds
 
 
 class ExploreWorkChain(TraincraftWorkChain):
@@ -69,7 +34,7 @@ class ExploreWorkChain(TraincraftWorkChain):
 
     def run_explorer(self) -> ToContext:
         """Start the explorer."""
-        explorer = WorkflowFactory(f'traincraft.explore.{self.section("exploration")["type"]}')
+        explorer = workchain_of(Explorer.prefix, self.config.exploration)
         ports = [port for port in ('potential', 'dataset', 'seed', 'calibration') if port in self.inputs]
         inputs = self.shared_inputs() | {port: self.inputs[port] for port in ports}
         return ToContext(explorer=self.submit_once('explorer', explorer, inputs))
@@ -86,7 +51,7 @@ class ExploreWorkChain(TraincraftWorkChain):
         """Run the funnel."""
         parameters = {'seed': self.inputs.seed.value, 'budget': self.inputs.budget.value}
         calibration = self.inputs.get('calibration')
-        if (window := thresholds(self.section('exploration'), self.inputs.potential, calibration)) is not None:
+        if (window := thresholds(self.config.exploration, self.inputs.potential, calibration)) is not None:
             parameters |= dict(zip(('lo', 'hi'), window, strict=True))
         frames = {f'frames__{key}': node for key, node in self.ctx.explorer.outputs.frames.items()}
         optional = {port: self.inputs[port] for port in ('descriptors', 'sealed') if port in self.inputs}

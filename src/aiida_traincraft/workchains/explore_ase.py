@@ -8,14 +8,21 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.plugins import CalculationFactory
 
-from aiida_traincraft.calculations.choose_starts import choose_starts
+from aiida_traincraft.calculations.functions.starts import choose_starts
+from aiida_traincraft.science.config.exploration.ase import AseExploration
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-from aiida_traincraft.workchains.explore import define_explore_ports, thresholds
+from aiida_traincraft.workchains.seams.explorer import Explorer, define_explore_ports, thresholds
+
+
+class AseExplorer(Explorer[AseExploration]):
+    """Hooks of explorations through ASE: the potential's own code runs them."""
 
 
 class ExploreAseWorkChain(TraincraftWorkChain):
     """Share the runs out to at most ``max_concurrent`` ``traincraft.sample`` jobs."""
+
+    hooks = AseExplorer
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -28,10 +35,11 @@ class ExploreAseWorkChain(TraincraftWorkChain):
 
     def run_jobs(self) -> ToContext | ExitCode:
         """Start all runs."""
-        exploration, seed = self.section('exploration'), self.inputs.seed.value
+        exploration, seed = self.config.exploration, self.inputs.seed.value
+        assert isinstance(exploration, AseExploration)
         parameters = {
-            'systems': [system['name'] for system in self.section('systems') if system['explore']],
-            'runs_per_system': exploration['runs_per_system'],
+            'systems': [system.name for system in self.config.systems if system.explore],
+            'runs_per_system': exploration.runs_per_system,
             'seed': seed,
         }
         starts = self.call_once(
@@ -44,14 +52,15 @@ class ExploreAseWorkChain(TraincraftWorkChain):
         watch = window and {
             'lo': window[0],
             'hi': window[1],
-            'check_interval': exploration['check_interval'],
-            'record_interval': exploration['record_interval'],
+            'check_interval': exploration.check_interval,
+            'record_interval': exploration.record_interval,
         }
+        sampler = exploration.sampling.model_dump(mode='json')
         runs = [
-            {'start': index, 'sampler': exploration['sampling'], 'seed': derive_seed(seed, 'run', index)}
+            {'start': index, 'sampler': sampler, 'seed': derive_seed(seed, 'run', index)}
             for index in range(starts.n_frames)
         ]
-        count = min(self.section('run')['max_concurrent'], len(runs))
+        count = min(self.config.run.max_concurrent, len(runs))
         self.ctx.jobs = [f'job_{index}' for index in range(count)]
         process = CalculationFactory('traincraft.sample')
         return ToContext(

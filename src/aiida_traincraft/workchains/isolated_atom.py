@@ -11,17 +11,10 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase import Atoms
 from ase.data import atomic_numbers, ground_state_magnetic_moments
 
-from aiida_traincraft.calculations.make_label import make_label
+from aiida_traincraft.calculations.functions.labels import make_label
 from aiida_traincraft.calculations.pw_inputs import structure_parameters
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.structure import TrainingStructureData
-from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.science.quantumespresso import Refusal
-from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.base import TraincraftWorkChain
-from aiida_traincraft.workchains.pw_outcome import run_refusal
-from aiida_traincraft.workchains.pw_setup import (
+from aiida_traincraft.calculations.pw_outcome import run_refusal
+from aiida_traincraft.calculations.pw_setup import (
     ATOM_SMEARING,
     common_parameters,
     find_family,
@@ -30,6 +23,13 @@ from aiida_traincraft.workchains.pw_setup import (
     pw_base_inputs,
     resolve,
 )
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
+from aiida_traincraft.science.labelling.quantumespresso import Refusal
+from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 # Three different edges (Å): a cube would let degenerate orbitals hop between its axes and the SCF never settle.
 EDGES = (0.0, 0.15, 0.3)
@@ -136,5 +136,6 @@ class IsolatedAtomWorkChain(TraincraftWorkChain):
         return float(ground_state_magnetic_moments[atomic_numbers[self.ctx.element]])
 
     def _resolved(self) -> QuantumEspressoLabelling:
-        section = QuantumEspressoLabelling.model_validate(self.section('labelling'))
+        section = self.config.labelling
+        assert isinstance(section, QuantumEspressoLabelling)
         return resolve(section, [self.ctx.element])

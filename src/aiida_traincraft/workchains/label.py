@@ -3,87 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
 from typing import Any
 
-from aiida import orm
 from aiida.engine import ExitCode, ToContext
-from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.data.ledger import LedgerData
-from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigIssue
-from aiida_traincraft.science.config.labelling import LabellingConfig
-from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.workchains.base import TraincraftWorkChain
+from aiida_traincraft.workchains.seams.base import workchain_of
+from aiida_traincraft.workchains.seams.labeller import Labeller, define_label_ports
 
 # Reasons that a message tells; the ledger holds all.
 MAX_REASONS = 3
-
-
-def define_label_ports(spec: Any) -> None:
-    """Define the ports of the labeller seam ``traincraft.label.<type>``."""
-    spec.input('structures', valid_type=ManifestData, help='Structures to label.')
-    spec.output('manifest', valid_type=ManifestData, help='Labels of the structures that could be labelled.')
-    spec.output('ledger', valid_type=LedgerData, help='What became of every structure.')
-
-
-def labeller_of(type_name: str) -> type[Labeller]:
-    """WorkChain that a ``[labelling] type`` stands for."""
-    registry.load_plugins()
-    seam = registry.get('labeller', type_name).config.seam  # type: ignore[attr-defined]
-    found: type[Labeller] = WorkflowFactory(f'traincraft.label.{seam}')
-    return found
-
-
-class Labeller:
-    """What a labeller's WorkChain is asked before a campaign is stored."""
-
-    @classmethod
-    def roles(cls, section: LabellingConfig) -> tuple[str, ...]:
-        """Codes of ``[codes]`` that the section needs."""
-        return section.roles
-
-    @classmethod
-    def check_section(
-        cls, section: LabellingConfig, elements: Collection[str], codes: dict[str, orm.AbstractCode]
-    ) -> list[ConfigIssue]:
-        """Find out what would make every label fail.
-
-        Parameters
-        ----------
-        section
-            The section ``[labelling]``.
-        elements
-            Elements of the whole campaign.
-        codes
-            Codes by role, as far as they were found.
-        """
-        return []
-
-    @classmethod
-    def complete_section(cls, section: LabellingConfig, elements: Collection[str]) -> LabellingConfig:
-        """Fill in what depends on the elements of the whole campaign; called for a section without fault."""
-        return section
-
-    @classmethod
-    def check_geometry(cls, section: LabellingConfig, structure: Structure) -> str | None:
-        """Find out why nothing that is made from a geometry could be labelled; None if nothing speaks against it."""
-        return None
-
-    @classmethod
-    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
-        """Tell what of the level of theory is known before a label is made.
-
-        Parameters
-        ----------
-        inputs
-            Inputs ``config``, ``codes`` and ``plugins`` of a campaign.
-        elements
-            Elements that are labelled.
-        """
-        return {'type': inputs['config']['labelling']['type']}
 
 
 class LabelWorkChain(TraincraftWorkChain):
@@ -102,7 +32,7 @@ class LabelWorkChain(TraincraftWorkChain):
 
     def run_labeller(self) -> ToContext:
         """Start the labeller."""
-        labeller = labeller_of(self.section('labelling')['type'])
+        labeller = workchain_of(Labeller.prefix, self.config.labelling)
         inputs = self.shared_inputs() | {'structures': self.inputs.structures}
         return ToContext(labeller=self.submit_once('labeller', labeller, inputs))
 
@@ -113,7 +43,7 @@ class LabelWorkChain(TraincraftWorkChain):
         ledger: LedgerData = self.ctx.labeller.outputs.ledger
         self.out('ledger', ledger)
         self.out('manifest', self.ctx.labeller.outputs.manifest)
-        counts, limit = ledger.counts, self.section('labelling')['max_failed_fraction']
+        counts, limit = ledger.counts, self.config.labelling.max_failed_fraction
         # Those that were skipped because others failed explain nothing.
         causes = Counter(row.reason for row in ledger.rows if row.status == 'failed')
         told = causes.most_common(MAX_REASONS)

@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, while_
 from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.ase_label import AseLabelCalculation
-from aiida_traincraft.calculations.extend_dataset import merge_ledgers, merge_manifests
+from aiida_traincraft.calculations.functions.ledgers import merge_ledgers
+from aiida_traincraft.calculations.functions.manifests import merge_manifests
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.calculators.level import level_table
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.labelling.ase import AseLabelling
+from aiida_traincraft.science.config.labelling.batched import BatchedLabelling
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-from aiida_traincraft.workchains.label import Labeller, define_label_ports
+from aiida_traincraft.workchains.seams.labeller import Labeller, define_label_ports, labeller_of
 
 MAX_TRIES = 2
 
 
-class LabelAseWorkChain(Labeller, TraincraftWorkChain):
+class AseLabeller(Labeller[AseLabelling]):
+    """Hooks of labels by an ASE calculator."""
+
+    def level_of_theory(self, inputs: Mapping[str, Any], elements: frozenset[str]) -> dict[str, Any]:
+        """Tell the whole level: the teacher, its parameters, and what its files and those of its plugin hold.
+
+        Files of a teacher on another machine cannot be read from here: there the level names their paths.
+        """
+        teacher = self.section.calculator
+        content = {'type': self.section.type, 'calculator': teacher.model_dump(mode='json')}
+        # A calculator of a dotted path may come from a plugin file too.
+        if teacher.type == 'custom' or not registry.get('calculator', teacher.type).is_builtin:
+            files = dict(inputs['plugins']).values() if 'plugins' in inputs else ()
+            content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
+        elif inputs['codes']['ase'].computer.transport_type == 'core.local':
+            content['calculator'] = teacher.level_table()
+        return content
+
+
+class LabelAseWorkChain(TraincraftWorkChain):
     """Split the structures into batches and run ``traincraft.ase_label``, at most ``max_concurrent`` at a time."""
+
+    hooks: ClassVar[type[Labeller[Any]]] = AseLabeller
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -34,34 +56,14 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
         spec.outline(cls.split, while_(cls.has_batches)(cls.run_batches, cls.inspect_batches), cls.results)
         spec.exit_code(400, 'ERROR_BATCH_FAILED', message='A batch of labels failed: {reason}')
 
-    @classmethod
-    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
-        """Tell the whole level: the teacher, its parameters, and what its files and those of its plugin hold.
-
-        Files of a teacher on another machine cannot be read from here: there the level names their paths.
-        """
-        section = inputs['config']['labelling']
-        content = {'type': section['type'], 'calculator': section['calculator']}
-        registry.load_plugins()
-        own = {
-            plugin.name for plugin in registry.plugins() if plugin.function.__module__.startswith(registry.__package__)
-        }
-        # A calculator of a dotted path may come from a plugin file too.
-        if section['calculator']['type'] not in own - {'custom'}:
-            files = dict(inputs['plugins']).values() if 'plugins' in inputs else ()
-            content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
-        elif inputs['codes']['ase'].computer.transport_type == 'core.local':
-            content['calculator'] = level_table(parse_plugin('calculator', section['calculator']))
-        return content
-
     def teacher_inputs(self) -> dict[str, Any]:
         """Code, options and parameters of a job: who labels."""
-        parameters = {key: self.section('labelling')[key] for key in ('calculator', 'min_distance')}
+        parameters = self.config.labelling.model_dump(mode='json', include={'calculator', 'min_distance'})
         return self.job_inputs('ase') | {'parameters': orm.Dict(parameters)}
 
     def split(self) -> None:
         """Find the bounds of the batches."""
-        size = self.section('labelling')['batch_size']
+        size = self._batch_size
         self.ctx.starts = list(range(0, max(len(self.inputs.structures), 1), size))
         self.ctx.pending = list(range(len(self.ctx.starts)))
         self.ctx.tries = [1] * len(self.ctx.starts)
@@ -72,8 +74,10 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
 
     def run_batches(self) -> ToContext:
         """Start the next batches."""
-        level = LevelOfTheoryData.get_or_create(self.level_content(self.inputs, ()))
-        self.ctx.running = self.ctx.pending[: self.section('run')['max_concurrent']]
+        level = LevelOfTheoryData.get_or_create(
+            labeller_of(self.config.labelling).level_of_theory(self.inputs, frozenset())
+        )
+        self.ctx.running = self.ctx.pending[: self.config.run.max_concurrent]
         return ToContext(
             **{
                 f'batch_{index:04d}': self.submit_once(
@@ -108,9 +112,15 @@ class LabelAseWorkChain(Labeller, TraincraftWorkChain):
             first = next(iter(parts.values()))
             self.out(port, first if len(parts) == 1 else self.call_once(f'merge_{port}', merge, **parts))
 
+    @property
+    def _batch_size(self) -> int:
+        section = self.config.labelling
+        assert isinstance(section, BatchedLabelling)
+        return section.batch_size
+
     def _batch(self, index: int) -> ManifestData:
         manifest = self.inputs.structures
         if len(self.ctx.starts) == 1:
             return manifest
-        part = slice(self.ctx.starts[index], self.ctx.starts[index] + self.section('labelling')['batch_size'])
+        part = slice(self.ctx.starts[index], self.ctx.starts[index] + self._batch_size)
         return ManifestData(manifest.uuids[part], manifest.fingerprints[part])

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from aiida import orm
 
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.data.reading import find_node
-from aiida_traincraft.science.config.base import ConfigIssue
-from aiida_traincraft.science.config.labelling import LabellingConfig, PotentialLabelling
+from aiida_traincraft.science.config.labelling.potential import PotentialLabelling
+from aiida_traincraft.science.errors import ConfigIssue
 from aiida_traincraft.workchains.label_ase import LabelAseWorkChain
+from aiida_traincraft.workchains.seams.labeller import Labeller
 
 
-class LabelPotentialWorkChain(LabelAseWorkChain):
-    """As ``traincraft.label.ase``, with a potential in place of a calculator."""
+class PotentialLabeller(Labeller[PotentialLabelling]):
+    """Hooks of labels by a stored potential."""
 
-    @classmethod
-    def roles(cls, section: LabellingConfig) -> tuple[str, ...]:
+    @property
+    def roles(self) -> tuple[str, ...]:
         """Tell the code that evaluates the potential."""
-        potential = _load(section)
+        potential = self.potential
         return () if potential is None else (potential.role,)
 
-    @classmethod
-    def check_section(
-        cls, section: LabellingConfig, elements: Collection[str], codes: dict[str, orm.AbstractCode]
-    ) -> list[ConfigIssue]:
+    @property
+    def potential(self) -> PotentialData | None:
+        """The potential; None if this profile has none of this UUID."""
+        node = find_node(self.section.potential)
+        return node if isinstance(node, PotentialData) else None
+
+    def check_elements(self, elements: frozenset[str], codes: Mapping[str, orm.AbstractCode]) -> list[ConfigIssue]:
         """Check that the potential is there and knows the elements."""
-        assert isinstance(section, PotentialLabelling)
-        potential = _load(section)
+        potential = self.potential
         if potential is None:
-            return [ConfigIssue('labelling.potential', f'there is no potential {section.potential!r} in this profile')]
+            return [self.issue('potential', f'there is no potential {self.section.potential!r} in this profile')]
         if not potential.gives_forces:
-            return [ConfigIssue('labelling.potential', f'{potential} gives no forces')]
-        if missing := sorted(set(elements) - set(potential.elements)):
-            return [ConfigIssue('labelling.potential', f'{potential} does not know {", ".join(missing)}')]
+            return [self.issue('potential', f'{potential} gives no forces')]
+        if missing := sorted(elements - set(potential.elements)):
+            return [self.issue('potential', f'{potential} does not know {", ".join(missing)}')]
         return []
 
-    @classmethod
-    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
+    def level_of_theory(self, inputs: Mapping[str, Any], elements: frozenset[str]) -> dict[str, Any]:
         """Tell which potential labels, by the content of its files."""
-        potential = _potential(inputs['config']['labelling'])
+        potential: PotentialData = orm.load_node(self.section.potential)
         table = {key: value for key, value in potential.job_table().items() if key in ('type', 'head', 'dtype')}
         return {
             'type': 'potential',
@@ -49,18 +51,15 @@ class LabelPotentialWorkChain(LabelAseWorkChain):
             'potential': table | {'files': potential.base.repository.hash()},
         }
 
+
+class LabelPotentialWorkChain(LabelAseWorkChain):
+    """As ``traincraft.label.ase``, with a potential in place of a calculator."""
+
+    hooks: ClassVar[type[Labeller[Any]]] = PotentialLabeller
+
     def teacher_inputs(self) -> dict[str, Any]:
         """Run the potential with its own code."""
-        labelling = self.section('labelling')
-        return self.potential_inputs(_potential(labelling), {'min_distance': labelling['min_distance']})
-
-
-def _potential(labelling: Mapping[str, Any]) -> PotentialData:
-    potential: PotentialData = orm.load_node(labelling['potential'])
-    return potential
-
-
-def _load(section: LabellingConfig) -> PotentialData | None:
-    assert isinstance(section, PotentialLabelling)
-    node = find_node(section.potential)
-    return node if isinstance(node, PotentialData) else None
+        labelling = self.config.labelling
+        assert isinstance(labelling, PotentialLabelling)
+        potential = orm.load_node(labelling.potential)
+        return self.potential_inputs(potential, {'min_distance': labelling.min_distance})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -14,24 +13,10 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase.units import GPa
 
 from aiida_traincraft.calculations.cores import job_cores
-from aiida_traincraft.calculations.make_label import collect_labels, make_label, make_labels
+from aiida_traincraft.calculations.functions.labels import collect_labels, make_label, make_labels
 from aiida_traincraft.calculations.pw_inputs import structure_parameters
-from aiida_traincraft.calculations.pw_version import PwVersionCalculation
-from aiida_traincraft.data.label import LabelData, find_label
-from aiida_traincraft.data.ledger import LedgerRow
-from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.data.reading import read_structures
-from aiida_traincraft.science.config.base import ConfigIssue
-from aiida_traincraft.science.config.labelling import LabellingConfig
-from aiida_traincraft.science.config.quantumespresso import QuantumEspressoLabelling
-from aiida_traincraft.science.quantumespresso import Refusal, too_large
-from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.isolated_atom import IsolatedAtomWorkChain
-from aiida_traincraft.workchains.label import Labeller, define_label_ports
-from aiida_traincraft.workchains.pw_checks import check_labelling
-from aiida_traincraft.workchains.pw_outcome import core_seconds, run_refusal
-from aiida_traincraft.workchains.pw_setup import (
+from aiida_traincraft.calculations.pw_outcome import core_seconds, run_refusal
+from aiida_traincraft.calculations.pw_setup import (
     common_parameters,
     find_family,
     find_pseudos,
@@ -43,29 +28,32 @@ from aiida_traincraft.workchains.pw_setup import (
     unfit,
     with_mpi,
 )
-from aiida_traincraft.workchains.window import WindowWorkChain
+from aiida_traincraft.calculations.pw_version import PwVersionCalculation, newest_version
+from aiida_traincraft.data.frames.label import LabelData, find_label
+from aiida_traincraft.data.ledger import LedgerRow
+from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.reading import read_structures
+from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
+from aiida_traincraft.science.labelling.quantumespresso import Refusal, too_large
+from aiida_traincraft.workchains.isolated_atom import IsolatedAtomWorkChain
+from aiida_traincraft.workchains.seams.labeller import define_label_ports
+from aiida_traincraft.workchains.seams.quantumespresso import QuantumEspressoLabeller
+from aiida_traincraft.workchains.throttled import ThrottledWorkChain
 
 ATOM, BATCH, SINGLE = 'atom', 'batch', 'single'
 SCHEDULING_MARGIN = 300
 """Seconds that a batch gets beyond the time limits of its structures."""
 
 
-def newest_version(code: orm.AbstractCode) -> orm.Str | None:
-    """Version of pw.x that a code had when it was asked last."""
-    query = orm.QueryBuilder().append(orm.AbstractCode, filters={'uuid': code.uuid}, tag='code', project=[])
-    query.append(PwVersionCalculation, with_incoming='code', filters={'attributes.exit_status': 0}, tag='job')
-    query.append(orm.Str, with_incoming='job', edge_filters={'label': 'version'}, tag='version', project='*')
-    query.order_by({'job': {'id': 'desc'}}).limit(1)
-    found: orm.Str | None = query.first(flat=True)
-    return found
-
-
-class LabelQeWorkChain(Labeller, WindowWorkChain):
+class LabelQeWorkChain(ThrottledWorkChain):
     """Label structures with pw.x, at most ``max_concurrent`` jobs at a time.
 
     A structure that has a label of this level of theory anywhere in the database is not calculated again. A structure
     that gets no label is a row of the ledger with its reason.
     """
+
+    hooks = QuantumEspressoLabeller
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -80,35 +68,6 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         )
         spec.exit_code(400, 'ERROR_CODE_UNUSABLE', message='pw.x cannot be used: {reason}')
         spec.exit_code(401, 'ERROR_BAD_INPUT', message='The labelling cannot be set up: {reason}')
-
-    @classmethod
-    def check_section(
-        cls, section: LabellingConfig, elements: Collection[str], codes: dict[str, orm.AbstractCode]
-    ) -> list[ConfigIssue]:
-        """Check pseudopotentials, functional, cutoffs and code."""
-        assert isinstance(section, QuantumEspressoLabelling)
-        return check_labelling(section, elements, codes.get('pw'))
-
-    @classmethod
-    def complete_section(cls, section: LabellingConfig, elements: Collection[str]) -> LabellingConfig:
-        """Fill in what protocol and family decide."""
-        assert isinstance(section, QuantumEspressoLabelling)
-        return resolve(section, elements)
-
-    @classmethod
-    def check_geometry(cls, section: LabellingConfig, structure: Structure) -> str | None:
-        """Ask for what pw.x needs: a cell, and atoms that do not overlap."""
-        assert isinstance(section, QuantumEspressoLabelling)
-        refused = unfit(structure, section)
-        return None if refused is None else f'{refused.reason}: {refused.detail}'
-
-    @classmethod
-    def level_content(cls, inputs: Mapping[str, Any], elements: Collection[str]) -> dict[str, Any]:
-        """Tell the whole level, if pw.x was ever asked for its version."""
-        section = QuantumEspressoLabelling.model_validate(inputs['config']['labelling'])
-        version = newest_version(inputs['codes']['pw'])
-        known = 'of a version that "traincraft doctor" finds out' if version is None else version.value
-        return level_content(resolve(section, elements), known)
 
     def needs_version(self) -> bool:
         """Whether nobody has asked pw.x for its version yet."""
@@ -134,7 +93,9 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         structures = read_structures(uuids)
         elements = sorted({element for structure in structures for element in structure.elements})
         try:
-            section = resolve(QuantumEspressoLabelling.model_validate(self.section('labelling')), elements)
+            section = self.config.labelling
+            assert isinstance(section, QuantumEspressoLabelling)
+            section = resolve(section, elements)
             find_pseudos(find_family(section.pseudo_family), elements)
             level = LevelOfTheoryData.get_or_create(level_content(section, version.value))
         except ValueError as error:
@@ -216,7 +177,7 @@ class LabelQeWorkChain(Labeller, WindowWorkChain):
         code, options = self.inputs.codes['pw'], self.job_options('pw')
         if kind == ATOM:
             inputs = {'structure': structure, 'level_of_theory': level, 'version': orm.load_node(self.ctx.version)}
-            if self.section('labelling') != self.ctx.section:
+            if self.config.labelling != section:
                 # Completed for all structures, not for this element alone: the level says so.
                 inputs['config'] = orm.Dict(self.inputs.config.get_dict() | {'labelling': dict(self.ctx.section)})
             return IsolatedAtomWorkChain, self.shared_inputs() | inputs

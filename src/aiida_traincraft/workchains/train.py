@@ -6,24 +6,13 @@ from typing import Any
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext
-from aiida.plugins import CalculationFactory, WorkflowFactory
+from aiida.plugins import CalculationFactory
 
-from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.frames import FramesData
-from aiida_traincraft.data.potential import PotentialData
-from aiida_traincraft.provenance.leakage import find_known, tell
+from aiida_traincraft.data.frames.pool import FramesData
+from aiida_traincraft.data.leakage import find_known, tell
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-
-
-def define_train_ports(spec: Any) -> None:
-    """Define the ports of the trainer seam ``traincraft.train.<type>``."""
-    spec.input('dataset', valid_type=DatasetData, help='Labels to train on.')
-    spec.input('test_set', valid_type=DatasetData, required=False, help='Sealed test set, followed while training.')
-    spec.input('initial', valid_type=PotentialData, required=False, help='Potential to start from.')
-    spec.input('seed', valid_type=orm.Int, serializer=orm.to_aiida_type, help='Seed of the training.')
-    spec.output('potential', valid_type=PotentialData, help='The trained potential.')
-    spec.output('descriptors', valid_type=orm.ArrayData, required=False, help='Descriptors of the training set.')
-    spec.output('history', valid_type=orm.Dict, required=False, help='Loss and errors by iteration.')
+from aiida_traincraft.workchains.seams.base import workchain_of
+from aiida_traincraft.workchains.seams.trainer import Trainer, define_train_ports
 
 
 class TrainWorkChain(TraincraftWorkChain):
@@ -49,7 +38,7 @@ class TrainWorkChain(TraincraftWorkChain):
 
     def run_trainer(self) -> ToContext:
         """Start the trainer."""
-        trainer = WorkflowFactory(f'traincraft.train.{self.section("training")["type"]}')
+        trainer = workchain_of(Trainer.prefix, self.config.training)
         inputs = self.shared_inputs() | {'dataset': self.inputs.dataset, 'seed': self.inputs.seed}
         inputs |= {port: self.inputs[port] for port in ('test_set', 'initial') if port in self.inputs}
         return ToContext(trainer=self.submit_once('trainer', trainer, inputs))
@@ -68,7 +57,7 @@ class TrainWorkChain(TraincraftWorkChain):
         if 'test_set' not in self.inputs:
             return None
         # The head that was trained for this campaign, whatever the levels of theory of all heads are.
-        parameters = {key: value for key, value in self.section('training').items() if key == 'head'}
+        parameters = self.config.training.model_dump(mode='json', include={'head'})
         inputs = self.potential_inputs(self.ctx.trainer.outputs.potential, parameters)
         inputs['dataset'] = self.inputs.test_set
         return ToContext(score=self.submit_once('score', CalculationFactory('traincraft.evaluate'), inputs))

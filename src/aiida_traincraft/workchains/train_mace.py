@@ -8,26 +8,29 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, while_
 from aiida.plugins import CalculationFactory
 
-from aiida_traincraft.calculations.gather_dataset import gather_dataset
+from aiida_traincraft.calculations.functions.committees import make_committee
+from aiida_traincraft.calculations.functions.gathering import gather_dataset
 from aiida_traincraft.calculations.mace_data import MaceDataCalculation
-from aiida_traincraft.calculations.make_committee import make_committee
 from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.leakage import find_known, tell
 from aiida_traincraft.data.level_of_theory import full_level_hash
-from aiida_traincraft.provenance.leakage import find_known, tell
-from aiida_traincraft.science.config.mace import PT_HEAD, MaceTraining
+from aiida_traincraft.science.config.training.mace import PT_HEAD, MaceTraining
 from aiida_traincraft.science.seeds import derive_seed
-from aiida_traincraft.science.training.mace import check_data
-from aiida_traincraft.workchains.train import define_train_ports
+from aiida_traincraft.science.training.mace.input import check_data
+from aiida_traincraft.workchains.seams.mace import MaceTrainer
+from aiida_traincraft.workchains.seams.trainer import define_train_ports
+from aiida_traincraft.workchains.throttled import ThrottledWorkChain
 from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
-from aiida_traincraft.workchains.window import WindowWorkChain
 
 MAX_TRIES = 2
 LEAST_MEMBERS = 2
 """Members that must succeed for a committee still to have a spread."""
 
 
-class TrainMaceWorkChain(WindowWorkChain):
+class TrainMaceWorkChain(ThrottledWorkChain):
     """Send the datasets of all heads once, train ``committee`` models, at most ``max_concurrent`` at a time."""
+
+    hooks = MaceTrainer
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -71,7 +74,7 @@ class TrainMaceWorkChain(WindowWorkChain):
     def send_data(self) -> ToContext:
         """Write the data where the trainings run."""
         self.ctx.data_tries += 1
-        parameters = {'training': self.section('training')} | self.device_of('mace_train')
+        parameters = {'training': self.config.training.model_dump(mode='json')} | self.device_of('mace_train')
         inputs = self.job_inputs('mace_train') | self._sources() | {'parameters': orm.Dict(parameters)}
         return ToContext(
             data=self.submit_once(f'data_{self.ctx.data_tries}', CalculationFactory('traincraft.mace_data'), inputs)
@@ -140,7 +143,9 @@ class TrainMaceWorkChain(WindowWorkChain):
         return None
 
     def _training(self) -> MaceTraining:
-        return MaceTraining.model_validate(self.section('training'))
+        section = self.config.training
+        assert isinstance(section, MaceTraining)
+        return section
 
     def _datasets(self, training: MaceTraining) -> dict[str, DatasetData]:
         """Dataset of each head."""

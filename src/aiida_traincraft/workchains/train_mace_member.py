@@ -11,7 +11,8 @@ from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.mace_train import MaceTrainCalculation
 from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.mace_potential import MacePotentialData
+from aiida_traincraft.data.potentials.mace import MacePotentialData
+from aiida_traincraft.science.config.training.mace import MaceTraining
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
 RATE_FACTOR = 0.3
@@ -54,9 +55,15 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
 
     def prepare(self) -> None:
         """Start as the config says."""
-        training = self.section('training')
+        training = self._training
         self.ctx.attempt, self.ctx.finished, self.ctx.finish, self.ctx.checkpoint = 0, False, False, None
-        self.ctx.batch_size, self.ctx.lr = training['batch_size'], training['lr']
+        self.ctx.batch_size, self.ctx.lr = training.batch_size, training.lr
+
+    @property
+    def _training(self) -> MaceTraining:
+        section = self.config.training
+        assert isinstance(section, MaceTraining)
+        return section
 
     def is_unfinished(self) -> bool:
         """Whether there is no model yet."""
@@ -65,7 +72,7 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
     def run_training(self) -> ToContext:
         """Start or continue the training."""
         parameters = {
-            'training': self.section('training'),
+            'training': self._training.model_dump(mode='json'),
             'batch_size': self.ctx.batch_size,
             'lr': self.ctx.lr,
             'descriptors': self.inputs.descriptors.value,
@@ -91,7 +98,7 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
             self.ctx.finished = True
             return None
         handler = handlers().get(job.exit_status)
-        if self.ctx.attempt < self.section('training')['max_restarts']:
+        if self.ctx.attempt < self._training.max_restarts:
             change = handler(self, job) if handler else None
         else:
             change = self.finish_early(job)

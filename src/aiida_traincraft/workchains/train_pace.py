@@ -9,11 +9,15 @@ from aiida.engine import ExitCode, ToContext, while_
 from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.pace_train import PaceTrainCalculation
+from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
+from aiida_traincraft.workchains.seams.ace import PaceTrainer
 from aiida_traincraft.workchains.train_pace_linear import TrainPaceBase
 
 
 class TrainPaceWorkChain(TrainPaceBase):
     """Run ``traincraft.pace_train``; out of walltime or killed, it continues from the last interim potential."""
+
+    hooks = PaceTrainer
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -25,13 +29,13 @@ class TrainPaceWorkChain(TrainPaceBase):
 
     def prepare(self) -> None:
         """Decide where the fit starts."""
-        training = self.section('training')
+        training = self._training
         self.ctx.attempt, self.ctx.potential = 0, None
-        self.ctx.start = 'warm' if training['warm_start'] == 'linear' else 'cold'
+        self.ctx.start = 'warm' if training.warm_start == 'linear' else 'cold'
         self.ctx.initial = None
-        if training['initial_potential'] or 'initial' in self.inputs:
+        if training.initial_potential or 'initial' in self.inputs:
             self.ctx.start = 'initial'
-            self.ctx.initial = self.inputs.initial.uuid if 'initial' in self.inputs else training['initial_potential']
+            self.ctx.initial = self.inputs.initial.uuid if 'initial' in self.inputs else training.initial_potential
 
     def is_unfinished(self) -> bool:
         """Whether there is no finished potential yet."""
@@ -59,13 +63,15 @@ class TrainPaceWorkChain(TrainPaceBase):
         codes = PaceTrainCalculation.exit_codes
         ends = (codes.ERROR_NO_RESULT, codes.ERROR_KILLED, codes.ERROR_OUT_OF_WALLTIME)
         resumable = fit.exit_status in [code.status for code in ends]
-        if (
-            not resumable
-            or 'interim' not in fit.outputs
-            or self.ctx.attempt >= self.section('training')['max_restarts']
-        ):
+        if not resumable or 'interim' not in fit.outputs or self.ctx.attempt >= self._training.max_restarts:
             return self.exit_codes.ERROR_FIT_FAILED.format(reason=self.failed([fit]))
         self.ctx.attempt += 1
         self.ctx.start, self.ctx.initial = 'continue', fit.outputs.interim.uuid
         self.report(f'{fit.exit_message}: continuing from the interim potential, attempt {self.ctx.attempt + 1}')
         return None
+
+    @property
+    def _training(self) -> PaceNonlinearTraining:
+        section = self.config.training
+        assert isinstance(section, PaceNonlinearTraining)
+        return section

@@ -8,9 +8,10 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.plugins import CalculationFactory
 
-from aiida_traincraft.data.potential import PacePotentialData
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 from aiida_traincraft.workchains.base import TraincraftWorkChain
-from aiida_traincraft.workchains.train import define_train_ports
+from aiida_traincraft.workchains.seams.ace import PaceLinearTrainer
+from aiida_traincraft.workchains.seams.trainer import define_train_ports
 
 
 class TrainPaceBase(TraincraftWorkChain):
@@ -26,12 +27,12 @@ class TrainPaceBase(TraincraftWorkChain):
 
     def fit_inputs(self, role: str) -> dict[str, Any]:
         """Inputs that both kinds of fit have."""
-        parameters = {'training': self.section('training'), 'seed': self.inputs.seed.value}
+        parameters = {'training': self.config.training.model_dump(mode='json'), 'seed': self.inputs.seed.value}
         return self.job_inputs(role) | {'dataset': self.inputs.dataset, 'parameters': orm.Dict(parameters)}
 
     def run_active_set(self) -> ToContext:
         """Start ``pace_activeset`` for the fitted potential."""
-        parameters = {'gamma_lo': self.section('exploration')['gamma_lo'], 'seed': self.inputs.seed.value}
+        parameters = {'gamma_lo': self.config.exploration.gamma_lo, 'seed': self.inputs.seed.value}
         inputs = self.job_inputs('pace') | {
             'potential': orm.load_node(self.ctx.potential),
             'dataset': self.inputs.dataset,
@@ -55,6 +56,8 @@ class TrainPaceBase(TraincraftWorkChain):
 
 class TrainPaceLinearWorkChain(TrainPaceBase):
     """Fit a linear ACE and its active set."""
+
+    hooks = PaceLinearTrainer
 
     @classmethod
     def define(cls, spec: Any) -> None:

@@ -8,16 +8,19 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, if_
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
-from aiida_traincraft.calculations.validation import (
+from aiida_traincraft.calculations.functions.configs import take_section
+from aiida_traincraft.calculations.functions.validation import (
     build_validation_starts,
     judge_validation,
+    read_validation,
     store_planned,
-    take_section,
 )
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.ledger import LedgerData
-from aiida_traincraft.data.potential import PotentialData
+from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.data.validation import ValidationData
+from aiida_traincraft.science.config.kinds import ValidatorConfig
+from aiida_traincraft.science.config.validation import StructureValidatorConfig
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 
@@ -57,9 +60,9 @@ class ValidateWorkChain(TraincraftWorkChain):
     def build(self) -> None:
         """Build the structures that validators start from."""
         self.ctx.section = self.call_once('section', take_section, config=self.inputs.config).uuid
-        if any(table.get('geometry') is not None for table in self._tables()):
+        if any(_has_start(validator) for validator in self._validators):
             files = {f'files__{name}': node for name, node in self.inputs.get('files', {}).items()}
-            seed = orm.Int(self.section('run')['seed'])
+            seed = orm.Int(self.config.run.seed)
             starts = self.call_once(
                 'starts',
                 build_validation_starts,
@@ -72,13 +75,13 @@ class ValidateWorkChain(TraincraftWorkChain):
 
     def validate(self) -> ToContext:
         """Run the validators."""
-        seed, jobs, places = self.section('run')['seed'], [], 0
-        for table in self._tables():
+        seed, jobs, places = self.config.run.seed, [], 0
+        for validator in self._validators:
             start = None
-            if table.get('geometry') is not None:
+            if _has_start(validator):
                 start, places = places, places + 1
-            label = table['name'] or table['type']
-            jobs.append({'config': table, 'start': start, 'seed': derive_seed(seed, 'validate', label)})
+            table = validator.model_dump(mode='json')
+            jobs.append({'config': table, 'start': start, 'seed': derive_seed(seed, 'validate', validator.label)})
         inputs = self.potential_inputs(self.inputs.potential, {'validators': jobs})
         inputs |= {port: self.inputs[port] for port in ('dielectric', 'test_set') if port in self.inputs}
         if 'starts' in self.ctx:
@@ -93,7 +96,7 @@ class ValidateWorkChain(TraincraftWorkChain):
 
     def has_reference(self) -> bool:
         """Whether a validator compares with the labeller."""
-        asked = any(table.get('reference') for table in self._tables())
+        asked = any(validator.has_reference for validator in self._validators)
         return asked and 'planned' in self.ctx.validation.outputs
 
     def label(self) -> ToContext:
@@ -129,6 +132,16 @@ class ValidateWorkChain(TraincraftWorkChain):
             self.out(f'validators.{label}', node)
             self.report(str(node))
 
-    def _tables(self) -> list[dict[str, Any]]:
-        tables: list[dict[str, Any]] = orm.load_node(self.ctx.section)['validators']
-        return tables
+    @property
+    def _validators(self) -> list[ValidatorConfig]:
+        return read_validation(orm.load_node(self.ctx.section), self.plugin_nodes()).validators
+
+
+def _has_start(validator: ValidatorConfig) -> bool:
+    return isinstance(validator, StructureValidatorConfig) and validator.geometry is not None
+
+
+def broken_limits(validation: orm.WorkChainNode) -> str | None:
+    """Limits that a validation found not kept; None if all are."""
+    found = validation.outputs.validators
+    return '; '.join(str(found[label]) for label in found if found[label].passed is False) or None

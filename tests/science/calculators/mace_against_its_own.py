@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc111
 
-from aiida_traincraft.science.calculators.mace import MaceCalculator
+from aiida_traincraft.science.models.mace import MaceCalculator
 
 # isort: split
 from mace.calculators import MACECalculator

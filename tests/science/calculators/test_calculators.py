@@ -13,9 +13,9 @@ from aiida_traincraft.science.calculators import check_elements, make_calculator
 from aiida_traincraft.science.calculators.emt import EmtConfig
 from aiida_traincraft.science.calculators.lennard_jones import LennardJonesConfig
 from aiida_traincraft.science.calculators.potential import load_potential
-from aiida_traincraft.science.config.base import ConfigError, PluginConfig, parse_plugin
-
-registry.load_plugins()
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.config.kinds import CalculatorConfig
+from aiida_traincraft.science.errors import ConfigError
 
 
 def test_emt_gives_energy_forces_and_stress():
@@ -52,7 +52,7 @@ def test_lennard_jones_limits(keys):
 def test_elements():
     check_elements(EmtConfig(), ['Cu', 'Au', 'Cu'])
     check_elements(LennardJonesConfig(sigma=1, epsilon=1, rc=3), ['U', 'Cu'])
-    check_elements(PluginConfig(type='without'), ['U'])
+    check_elements(CalculatorConfig(type='without'), ['U'])
     assert EmtConfig.elements == frozenset(parameters)
     with pytest.raises(ValueError, match=r"calculator 'emt' does not know Fe, U; it supports Ag, Al, Au, C, Cu"):
         check_elements(EmtConfig(), ['U', 'Cu', 'Fe'])
@@ -60,7 +60,7 @@ def test_elements():
 
 def test_unknown_calculators():
     with pytest.raises(registry.UnknownPluginError, match='did you mean'):
-        make_calculator(PluginConfig(type='lenard_jones'))
+        make_calculator(CalculatorConfig(type='lenard_jones'))
     with pytest.raises(ConfigError, match=r"calculator\.type: no calculator is called 'emtt'; did you mean 'emt'"):
         parse_plugin('calculator', {'type': 'emtt'})
     with pytest.raises(ConfigError, match=r'calculator\.sigma: this key is required'):

@@ -13,9 +13,9 @@ from aiida_traincraft.science.calculators import (
 from aiida_traincraft.science.calculators.emt import EmtConfig
 from aiida_traincraft.science.calculators.lennard_jones import LennardJonesConfig
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.tasks.label import label
+from aiida_traincraft.science.worker.tasks.label import label
 
 ARGON = LennardJonesConfig(sigma=3.4, epsilon=0.01, rc=8.0)
 
@@ -24,7 +24,7 @@ def test_missing_properties_are_named():
     check_properties(EmtConfig(), ('energy', 'forces', 'stress'), periodic=True)
     check_properties(TbliteConfig(), ('dipole',), periodic=False)
     check_properties(TbliteConfig(polarizability=True), ('dipole', 'polarizability'), periodic=False)
-    check_properties(PluginConfig(type='unknown'), ('polarizability',), periodic=True)
+    check_properties(CalculatorConfig(type='unknown'), ('polarizability',), periodic=True)
     with pytest.raises(ValueError, match=r"calculator 'emt' gives no dipole; it gives energy, forces, stress$"):
         check_properties(EmtConfig(), ('energy', 'dipole'), periodic=False)
     with pytest.raises(ValueError, match=r"'tblite' gives no polarizability; it gives dipole, energy"):

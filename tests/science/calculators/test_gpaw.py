@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.calculators.gpaw import GpawConfig
-from aiida_traincraft.science.extras import MissingLibraryError
+from aiida_traincraft.science.optional import MissingLibraryError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from aiida_traincraft.science.calculators.level import file_content, level_table
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.calculators.file_content import file_content
+from aiida_traincraft.science.config.fields import parse_plugin
 
 PARTS = {
     'mace': ('model',),
@@ -30,7 +30,7 @@ def level(tmp_path):
             'pace': {'potential': path, 'fast': path, 'active_set': path, 'e0': {'Si': -1.0}},
             'espresso': {'pseudo_dir': str(place), 'pseudopotentials': {'Si': 'Si.file'}, 'ecutwfc': 12.0},
         }[kind]
-        return level_table(parse_plugin('calculator', {'type': kind} | table | keys))
+        return parse_plugin('calculator', {'type': kind} | table | keys).level_table()
 
     return make
 
@@ -57,10 +57,10 @@ def test_a_committee_is_its_members_in_order(tmp_path):
         (tmp_path / name).write_text(name)
     paths = [str(tmp_path / name) for name in ('a', 'b')]
     tables = [
-        level_table(parse_plugin('calculator', {'type': 'mace', 'model': m})) for m in (paths, paths[::-1], paths[:1])
+        parse_plugin('calculator', {'type': 'mace', 'model': m}).level_table() for m in (paths, paths[::-1], paths[:1])
     ]
     assert len({json.dumps(table, sort_keys=True) for table in tables}) == 3
-    assert tables[2] == level_table(parse_plugin('calculator', {'type': 'mace', 'model': paths[0]}))
+    assert tables[2] == parse_plugin('calculator', {'type': 'mace', 'model': paths[0]}).level_table()
 
 
 def test_a_file_that_is_not_there_is_its_path(tmp_path, monkeypatch):
@@ -74,4 +74,4 @@ def test_a_file_that_is_not_there_is_its_path(tmp_path, monkeypatch):
 
 def test_without_files_the_table_counts():
     config = parse_plugin('calculator', {'type': 'lennard_jones', 'epsilon': 0.01, 'sigma': 3.4, 'rc': 8.0})
-    assert level_table(config) == config.model_dump(mode='json')
+    assert config.level_table() == config.model_dump(mode='json')

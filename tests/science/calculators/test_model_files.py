@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aiida_traincraft.science.calculators import check_elements, make_calculator
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 
 
 def test_models_that_are_not_there(tmp_path):

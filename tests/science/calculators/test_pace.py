@@ -7,12 +7,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator, prepare_atoms
-from aiida_traincraft.science.config.training import PaceLinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.cells import prepare_atoms
+from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.structure import Structure, write_frames
-from aiida_traincraft.science.tasks import pace_activeset
-from aiida_traincraft.science.training.linear import fit_linear, save_potential
-from aiida_traincraft.science.training.pyace_import import import_pyace
+from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+from aiida_traincraft.science.worker.tasks import pace_activeset
 
 pytest.importorskip('pyace')
 

@@ -9,15 +9,13 @@ from ase.build import molecule
 from ase.calculators.fd import calculate_numerical_forces
 from ase.units import Bohr
 
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import check_elements, make_calculator
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.structure import Structure, write_frames
-from aiida_traincraft.science.tasks.label import label
-from aiida_traincraft.science.worker import run_task
-
-registry.load_plugins()
+from aiida_traincraft.science.worker.main import run_task
+from aiida_traincraft.science.worker.tasks.label import label
 
 
 @pytest.fixture

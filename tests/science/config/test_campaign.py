@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import load_campaign, parse_campaign
+from aiida_traincraft.science.config.loader import load_campaign, parse_campaign
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.sampling.md import MdConfig
 from aiida_traincraft.science.sampling.rattle import RattleConfig
 
@@ -296,9 +296,9 @@ def test_plugins_of_the_run(tmp_path):
         load_campaign(path)
     (tmp_path / 'own.py').write_text(
         'from ase.calculators.emt import EMT\n'
-        'from aiida_traincraft.science.config.base import PluginConfig\n'
+        'from aiida_traincraft.science.config.kinds import CalculatorConfig\n'
         'from aiida_traincraft.science.registry import register\n'
-        'class Own(PluginConfig):\n'
+        'class Own(CalculatorConfig):\n'
         '    type: str = "own"\n'
         '@register("calculator", "own", Own)\n'
         'def make(config):\n'

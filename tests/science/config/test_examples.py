@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aiida_traincraft.science.config.campaign import load_campaign
+from aiida_traincraft.science.config.loader import load_campaign
 
 EXAMPLES = Path(__file__).parents[3] / 'examples'
 

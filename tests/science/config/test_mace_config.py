@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
-from aiida_traincraft.science.config.mace import MaceTraining
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.config.training.mace import MaceTraining
+from aiida_traincraft.science.errors import ConfigError
 
 
 def parse(**keys):
@@ -12,7 +12,6 @@ def parse(**keys):
 
 
 def test_registered_with_defaults():
-    registry.load_plugins()
     config = parse()
     assert isinstance(config, MaceTraining)
     assert config.roles == ('mace', 'mace_train')

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
-from aiida_traincraft.science.config.quantumespresso import TAKEN, QuantumEspressoLabelling
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.config.labelling.quantumespresso import TAKEN, QuantumEspressoLabelling
+from aiida_traincraft.science.errors import ConfigError
 
 MAGNETIC = {'spin': 'collinear', 'magnetic_moments': {'Fe': 3.0}}
-
-
-@pytest.fixture(autouse=True)
-def plugins():
-    registry.load_plugins()
 
 
 def parse(**keys) -> QuantumEspressoLabelling:

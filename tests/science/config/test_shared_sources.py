@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_traincraft.science.config.base import ConfigError
-from aiida_traincraft.science.config.campaign import load_campaign, parse_campaign
+from aiida_traincraft.science.config.loader import load_campaign, parse_campaign
+from aiida_traincraft.science.errors import ConfigError
 
 UUID = '0d7f3b52-6b1d-4f3e-9a55-0f0b8f6a2c11'
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from aiida_traincraft.science.extras import MissingLibraryError
 from aiida_traincraft.science.geometry.builders import alloy
 from aiida_traincraft.science.geometry.builders.alloy import AlloyConfig, build_alloy
+from aiida_traincraft.science.optional import MissingLibraryError
 
 LATTICE = {'name': 'Cu', 'a': 3.7, 'cubic': True, 'repeat': (2, 2, 2)}
 

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111, hcp0001, molecule
 
-from aiida_traincraft.science.fragments import set_fragments
+from aiida_traincraft.science.atoms.fragments import set_fragments
 from aiida_traincraft.science.geometry.transforms.constraints import ConstraintsConfig, constraints
 from aiida_traincraft.science.geometry.transforms.rotate import RotateConfig, rotate
 from aiida_traincraft.science.geometry.transforms.set_pbc import SetPbcConfig, set_pbc

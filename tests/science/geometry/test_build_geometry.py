@@ -7,12 +7,9 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.systems import GeometryConfig
 from aiida_traincraft.science.geometry import build_geometry
 from aiida_traincraft.science.workspace import Workspace
-
-registry.load_plugins()
 
 CRYSTAL = {'type': 'crystal', 'name': 'Cu', 'a': 3.6, 'cubic': True}
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry.transforms.substitute import SubstituteConfig, substitute
 from aiida_traincraft.science.geometry.transforms.vacancy import VacancyConfig, vacancy
 from aiida_traincraft.science.structure import Structure

@@ -7,8 +7,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from pydantic import ValidationError
 
+from aiida_traincraft.science.atoms.fragments import get_fragments
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.fragments import get_fragments
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.geometry.sources.file import FileSourceConfig, read_file
 from aiida_traincraft.science.structure import Structure, write_frames

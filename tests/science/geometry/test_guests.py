@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from aiida_traincraft.science.atoms.fragments import get_fragments
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.fragments import get_fragments
 from aiida_traincraft.science.geometry import build_geometries
 
 pytest.importorskip('rdkit')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from aiida_traincraft.science.fragments import get_fragments
+from aiida_traincraft.science.atoms.fragments import get_fragments
 from aiida_traincraft.science.geometry.builders.intercalation import IntercalationConfig, build_intercalation
 
 HOST = {'name': 'graphene', 'layers': 2, 'repeat': (3, 3), 'periodic': True}

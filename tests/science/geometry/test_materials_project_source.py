@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
-from aiida_traincraft.science.extras import MissingLibraryError
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry.sources.materials_project import KEY, read_materials_project
+from aiida_traincraft.science.optional import MissingLibraryError
 
 SECRET = 'a-key-that-nobody-may-see-at-all'
 SILICON = Structure(Lattice.cubic(5.43), ['Si4+', 'Si4+'], [[0, 0, 0], [0.25, 0.25, 0.25]])

@@ -10,9 +10,9 @@ from ase.data import covalent_radii
 from ase.geometry import get_distances
 from ase.units import kg
 
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.atoms.fragments import get_fragments, infer_fragments, molecules
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.fragments import get_fragments, infer_fragments, molecules
 from aiida_traincraft.science.geometry import build_geometries
 
 

@@ -5,7 +5,7 @@ import pytest
 from ase.build import nanotube
 from pydantic import ValidationError
 
-from aiida_traincraft.science.fragments import get_fragments
+from aiida_traincraft.science.atoms.fragments import get_fragments
 from aiida_traincraft.science.geometry.builders.filled_nanotube import FilledNanotubeConfig, build_filled_nanotube
 from aiida_traincraft.science.geometry.builders.nanotube import NanotubeConfig, build_nanotube
 

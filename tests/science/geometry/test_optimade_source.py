@@ -14,7 +14,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry.sources.optimade import search_optimade
 
 pytest.importorskip('optimade.client')

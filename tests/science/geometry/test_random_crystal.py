@@ -5,9 +5,9 @@ import pytest
 import spglib
 from pydantic import ValidationError
 
-from aiida_traincraft.science.extras import MissingLibraryError
 from aiida_traincraft.science.geometry.builders import random_crystal
 from aiida_traincraft.science.geometry.builders.random_crystal import RandomCrystalConfig, build_random_crystal
+from aiida_traincraft.science.optional import MissingLibraryError
 
 
 def build(seed=0, **keys):

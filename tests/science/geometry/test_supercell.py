@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.constraints import FixAtoms
 
-from aiida_traincraft.science.fragments import molecules, set_fragments
+from aiida_traincraft.science.atoms.fragments import molecules, set_fragments
 from aiida_traincraft.science.geometry.transforms.supercell import SupercellConfig, supercell
 from aiida_traincraft.science.structure import Structure
 

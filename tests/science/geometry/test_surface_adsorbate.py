@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from aiida_traincraft.science.fragments import get_fragments
+from aiida_traincraft.science.atoms.fragments import get_fragments
 from aiida_traincraft.science.geometry.builders.surface_adsorbate import (
     SurfaceAdsorbateConfig,
     build_surface_adsorbate,

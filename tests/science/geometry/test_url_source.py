@@ -14,7 +14,8 @@ import pytest
 from ase.build import bulk
 from ase.io import write
 
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry.sources.url import read_url
 from aiida_traincraft.science.workspace import Workspace
 

@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from pydantic import ValidationError
 
-from aiida_traincraft.science.fragments import append, get_fragments, set_fragments
+from aiida_traincraft.science.atoms.fragments import append, get_fragments, set_fragments
 from aiida_traincraft.science.sampling import Watch, sample
 from aiida_traincraft.science.sampling.monte_carlo import MonteCarloConfig
 from aiida_traincraft.science.structure import Structure

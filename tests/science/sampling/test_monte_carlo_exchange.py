@@ -13,13 +13,13 @@ from ase.calculators.emt import EMT
 from pydantic import ValidationError
 from scipy.integrate import trapezoid
 
+from aiida_traincraft.science.atoms.fragments import FRAGMENT, append, get_fragments, molecules, set_fragments
 from aiida_traincraft.science.calculators.lennard_jones import LennardJonesConfig, make_lennard_jones
-from aiida_traincraft.science.config.base import parse_plugin
-from aiida_traincraft.science.fragments import FRAGMENT, append, get_fragments, molecules, set_fragments
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.sampling import Watch, sample
 from aiida_traincraft.science.sampling.monte_carlo import MonteCarloConfig
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
-from aiida_traincraft.science.tasks.sample import run as run_task
+from aiida_traincraft.science.worker.tasks.sample import run as run_task
 
 TEMPERATURE = 300.0
 KT = units.kB * TEMPERATURE

@@ -6,7 +6,7 @@ from ase.build import bulk, molecule
 from ase.constraints import FixAtoms
 from pydantic import ValidationError
 
-from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.atoms.distances import minimum_distance
 from aiida_traincraft.science.sampling import run_sampling, sample
 from aiida_traincraft.science.sampling.rattle import RattleConfig
 from aiida_traincraft.science.structure import Structure

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.selection import FunnelContext, Pool, apply_funnel
 from aiida_traincraft.science.selection.force_cap import ForceCapConfig, force_cap
@@ -27,7 +26,6 @@ def test_unknown_forces_pass():
 
 
 def test_what_is_capped_does_not_count_as_uncertain():
-    registry.load_plugins()
     frames = forced([1, 0, 0], [9, 0, 0])
     for frame in frames:
         frame.properties['uncertainty'] = np.array([3.0])

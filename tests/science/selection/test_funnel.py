@@ -7,12 +7,9 @@ from ase import Atoms
 from ase.build import bulk
 from pydantic import ValidationError
 
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.selection import FunnelContext, apply_funnel, run_funnel
 from aiida_traincraft.science.structure import Structure, to_record
-
-registry.load_plugins()
 
 
 def rattled(n, uncertainty=None, seed=0):

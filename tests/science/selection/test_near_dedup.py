@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.selection import FunnelContext, Pool, run_funnel
 from aiida_traincraft.science.selection.near_dedup import NearDedupConfig, near_dedup
@@ -35,7 +34,6 @@ def test_what_was_chosen_before_counts():
 
 
 def test_in_a_funnel_with_a_tolerance_of_its_own():
-    registry.load_plugins()
     stages = [{'type': 'physicality'}, {'type': 'near_dedup', 'tolerance': 10.0}]
     config = SelectionConfig.model_validate({'budget': 10, 'stages': stages})
     assert [frame.content_hash() for frame in run_funnel(frames_with_copies(), config)] == [

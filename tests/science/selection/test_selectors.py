@@ -27,7 +27,6 @@ def uncertain(*values):
 
 
 def test_all_selectors_are_registered():
-    registry.load_plugins()
     expected = {
         'physicality', 'dedup', 'near_dedup', 'uncertainty', 'd_optimal', 'diversity', 'random', 'budget', 'committee',
         'cost_aware', 'energy_window', 'force_cap', 'oldest_first', 'stratified',

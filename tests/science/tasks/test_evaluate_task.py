@@ -7,10 +7,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from aiida_traincraft.science.config.training import PaceLinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
-from aiida_traincraft.science.training.linear import fit_linear, save_potential
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+from aiida_traincraft.science.worker.main import run_task
 
 pytest.importorskip('pyace')
 

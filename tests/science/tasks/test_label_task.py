@@ -7,14 +7,14 @@ from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
-from aiida_traincraft.science.config.base import ConfigError
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
-from aiida_traincraft.science.tasks.label import run
+from aiida_traincraft.science.worker.tasks.label import run
 
 PLUGIN = '''
 import numpy as np
 from ase.calculators.emt import EMT
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 
@@ -39,7 +39,7 @@ class OddEmt(EMT):
                 self.results['energy'] = self.results['free_energy'] = float('inf')
 
 
-class Config(PluginConfig):
+class Config(CalculatorConfig):
     type: str = 'odd_emt'
 
 
@@ -151,7 +151,7 @@ def test_positions_that_are_not_finite(label):
 
 
 def test_constraints_hide_no_forces():
-    from aiida_traincraft.science.tasks.label import label as label_one
+    from aiida_traincraft.science.worker.tasks.label import label as label_one
 
     atoms = bulk('Cu', cubic=True)
     atoms.rattle(0.1, seed=1)
@@ -162,7 +162,7 @@ def test_constraints_hide_no_forces():
 def test_an_isolated_atom_gets_the_e0_of_a_potential(tmp_path, copper_frames):
     pytest.importorskip('pyace', reason='python-ace is not installed: pip install "aiida-traincraft[pace]"')
     from aiida_traincraft.science.calculators.potential import load_potential
-    from aiida_traincraft.science.tasks import pace_linear
+    from aiida_traincraft.science.worker.tasks import pace_linear
 
     write_frames(tmp_path / 'dataset.frames', copper_frames)
     training = {'type': 'pace_linear', 'cutoff': 4.5, 'functions': 12}

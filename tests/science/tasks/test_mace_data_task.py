@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.tasks import mace_data
-from aiida_traincraft.science.training.mace import label_counts
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.training.mace.input import label_counts
+from aiida_traincraft.science.worker.main import run_task
+from aiida_traincraft.science.worker.tasks import mace_data
 
 RECORDED = Path(__file__).parents[2] / 'recorded' / 'mace_train' / 'good'
 SOURCE = Path(mace_data.__file__).parents[3]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from aiida_traincraft.science.errors import TaskError
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.tasks import mace_train
-from aiida_traincraft.science.training.mace import label_counts, split_validation, write_data
-from aiida_traincraft.science.training.mace_watch import is_whole
-from aiida_traincraft.science.worker import TaskError, run_task
+from aiida_traincraft.science.training.mace.input import label_counts, split_validation, write_data
+from aiida_traincraft.science.training.mace.watch import is_whole
+from aiida_traincraft.science.worker.main import run_task
+from aiida_traincraft.science.worker.tasks import mace_train
 
 RECORDED = Path(__file__).parents[2] / 'recorded' / 'mace_train'
 SOURCE = Path(mace_train.__file__).parents[3]
@@ -33,7 +34,7 @@ TRAINING = {
     'max_num_epochs': 3,
     'dtype': 'float32',
 }
-WORKER = 'from aiida_traincraft.science.worker import main; raise SystemExit(main())'
+WORKER = 'from aiida_traincraft.science.worker.main import main; raise SystemExit(main())'
 ERRORS = """
 import json, sys
 from pathlib import Path

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator, read_yace_e0
-from aiida_traincraft.science.config.training import PaceLinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.models.ace import PaceCalculator, read_yace_e0
 from aiida_traincraft.science.structure import Structure, write_frames
-from aiida_traincraft.science.training.linear import fit_linear, save_potential
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+from aiida_traincraft.science.worker.main import run_task
 
 pytest.importorskip('pyace')
 

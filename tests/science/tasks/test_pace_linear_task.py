@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from aiida_traincraft.science.config.training import PaceLinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.structure import write_frames
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.worker.main import run_task
 
 pytest.importorskip('pyace')
 

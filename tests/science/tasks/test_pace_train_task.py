@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator
+from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.ace_file import load_basis
 from aiida_traincraft.science.structure import write_extxyz
-from aiida_traincraft.science.tasks import pace_train
-from aiida_traincraft.science.training.potential import load_basis
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.worker.main import run_task
+from aiida_traincraft.science.worker.tasks import pace_train
 
 pytest.importorskip('pyace')
 
@@ -41,7 +41,7 @@ def prepare(folder, frames, training=TRAINING, start='warm', max_seconds=None, t
 
 def start_worker(folder, python):
     environment = os.environ | {'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'}
-    command = [str(python), '-c', 'from aiida_traincraft.science.worker import main; raise SystemExit(main())']
+    command = [str(python), '-c', 'from aiida_traincraft.science.worker.main import main; raise SystemExit(main())']
     with (folder / 'worker.out').open('w') as out:
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from aiida_traincraft.science.errors import TaskError
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
-from aiida_traincraft.science.tasks.sample import describe, run
-from aiida_traincraft.science.worker import TaskError, run_task
+from aiida_traincraft.science.worker.main import run_task
+from aiida_traincraft.science.worker.tasks.sample import describe, run
 
 MD = {'type': 'md', 'temperature': 300, 'steps': 20, 'n': 2}
 RATTLE = {'type': 'rattle', 'n': 3, 'stdev': 0.05}
@@ -18,7 +19,7 @@ RATTLE = {'type': 'rattle', 'n': 3, 'stdev': 0.05}
 PLUGIN = '''
 import numpy as np
 from ase.calculators.emt import EMT
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 
@@ -35,7 +36,7 @@ class UnsureEmt(EMT):
                 self.results['uncertainty'][:] = np.inf
 
 
-class Config(PluginConfig):
+class Config(CalculatorConfig):
     type: str = 'unsure_emt'
 
 
@@ -190,7 +191,7 @@ def test_known_frames_have_a_descriptor_only(properties, uncertainty):
 def ace_folder(tmp_path_factory, copper_frames):
     """A real linear potential of small rattled copper cells with its active set."""
     pytest.importorskip('pyace', reason='python-ace is not installed: pip install "aiida-traincraft[pace]"')
-    from aiida_traincraft.science.tasks import pace_activeset, pace_linear
+    from aiida_traincraft.science.worker.tasks import pace_activeset, pace_linear
 
     folder = tmp_path_factory.mktemp('ace')
     write_frames(folder / 'dataset.frames', copper_frames)

@@ -7,9 +7,9 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from aiida_traincraft.science.config.mace import MaceTraining
+from aiida_traincraft.science.config.training.mace import MaceTraining
 from aiida_traincraft.science.structure import Structure, read_extxyz
-from aiida_traincraft.science.training.mace import (
+from aiida_traincraft.science.training.mace.input import (
     check_data,
     label_counts,
     mace_input,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aiida_traincraft.science.training.mace_log import (
+from aiida_traincraft.science.errors import TaskError
+from aiida_traincraft.science.training.mace.log import (
     OUT_OF_MEMORY,
     last_words,
     newest_checkpoint,
@@ -16,8 +17,7 @@ from aiida_traincraft.science.training.mace_log import (
     read_results,
     read_row,
 )
-from aiida_traincraft.science.training.mace_watch import TrainingWatch, is_whole
-from aiida_traincraft.science.worker import TaskError
+from aiida_traincraft.science.training.mace.watch import TrainingWatch, is_whole
 
 RECORDED = Path(__file__).parents[2] / 'recorded' / 'mace_train'
 RESULTS = 'results/potential_run-3_train.txt'

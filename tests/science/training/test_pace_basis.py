@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 from ase.build import bulk
 
-from aiida_traincraft.science.config.training import PaceLinearTraining, PaceNonlinearTraining
+from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.models.ace_file import n_functions
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.basis import basis_config, count_atoms, function_count
-from aiida_traincraft.science.training.potential import n_functions
+from aiida_traincraft.science.training.ace.basis import basis_config, count_atoms, function_count
 
 pyace = pytest.importorskip('pyace')
 

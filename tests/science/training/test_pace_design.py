@@ -5,9 +5,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 
-from aiida_traincraft.science.config.training import PaceLinearTraining
-from aiida_traincraft.science.training.basis import basis_config
-from aiida_traincraft.science.training.design import RowBuilder
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.training.ace.basis import basis_config
+from aiida_traincraft.science.training.ace.design import RowBuilder
 
 pyace = pytest.importorskip('pyace')
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_traincraft.science.calculators.pace import PaceCalculator
-from aiida_traincraft.science.config.training import PaceLinearTraining, PaceNonlinearTraining
-from aiida_traincraft.science.training.lift import lift
-from aiida_traincraft.science.training.linear import fit_linear, save_potential
-from aiida_traincraft.science.training.potential import (
+from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.ace_file import (
     add_core_repulsion,
     core_onsets,
     load_basis,
@@ -18,6 +17,8 @@ from aiida_traincraft.science.training.potential import (
     remove_core_repulsion,
     shortest_distances,
 )
+from aiida_traincraft.science.training.ace.lift import lift
+from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
 
 pyace = pytest.importorskip('pyace')
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aiida_traincraft.science.config.training import PaceNonlinearTraining
-from aiida_traincraft.science.training.pace import pacemaker_input, read_log, read_metrics, write_data
+from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
+from aiida_traincraft.science.training.ace.pacemaker import pacemaker_input, read_log, read_metrics, write_data
 
 pytest.importorskip('pyace')
 

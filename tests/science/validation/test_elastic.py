@@ -10,13 +10,12 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.emt import EMT
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Subject, check, compare, compute, examine, make_validator
 from aiida_traincraft.science.validation.elastic import CONSTANTS, ElasticConfig
-
-registry.load_plugins()
 
 GEOMETRY = {'builder': {'type': 'crystal', 'name': 'Cu'}}
 

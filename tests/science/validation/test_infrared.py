@@ -14,13 +14,12 @@ from springs import ForcesOnly, Springs
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Subject, check, compare, compute, examine, make_validator, spectra
 from aiida_traincraft.science.validation.infrared import InfraredConfig
-
-registry.load_plugins()
 
 GEOMETRY = {'builder': {'type': 'molecule', 'name': 'H2O'}}
 SHORT = {'runs': 1, 'length': 0.6, 'equilibration': 0.2, 'window': 0.5, 'temperature': 300.0}

@@ -9,13 +9,12 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Subject, check, examine, make_validator
 from aiida_traincraft.science.validation.md_stability import MdStabilityConfig, shortest_distance
-
-registry.load_plugins()
 
 GEOMETRY = {'builder': {'type': 'crystal', 'name': 'Cu'}}
 SHORT = {'temperature': 300.0, 'runs': 2, 'length': 0.4, 'equilibration': 0.4, 'nve_length': 0.4, 'timestep': 4.0}

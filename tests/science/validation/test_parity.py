@@ -9,13 +9,12 @@ from ase.calculators.emt import EMT
 from springs import Springs
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
-from aiida_traincraft.science.evaluation import evaluate
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.science.scoring.evaluation import evaluate
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Subject, check, compute, examine
 from aiida_traincraft.science.validation.parity import ParityConfig
-
-registry.load_plugins()
 
 
 class Wrong(EMT):

@@ -11,13 +11,11 @@ from springs import ForcesOnly, Springs
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Subject, check, compare, compute, examine, spectra
 from aiida_traincraft.science.validation.raman import RamanConfig
-
-registry.load_plugins()
 
 SHORT = {'runs': 1, 'length': 0.6, 'equilibration': 0.2, 'window': 0.5, 'temperature': 300.0}
 

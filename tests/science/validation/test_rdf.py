@@ -9,14 +9,13 @@ from ase.calculators.emt import EMT
 from ase.geometry.rdf import get_rdf
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import ConfigError, parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.sampling import run_sampling
 from aiida_traincraft.science.sampling.md import MdConfig
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Subject, check, examine
 from aiida_traincraft.science.validation.rdf import RdfConfig, radial_distribution
-
-registry.load_plugins()
 
 SHORT = {'temperature': 600.0, 'runs': 1, 'length': 0.4, 'equilibration': 0.2, 'timestep': 4.0}
 

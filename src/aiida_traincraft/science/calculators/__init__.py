@@ -7,6 +7,7 @@ from typing import Any
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import LabelSourceConfig
 from aiida_traincraft.science.structure import Structure
 
 NEEDED = ('energy', 'forces')
@@ -24,13 +25,13 @@ def make_calculator(config: PluginConfig) -> Any:
     return registry.get('calculator', config.type).function(config)
 
 
-def check_elements(config: PluginConfig, elements: Iterable[str]) -> None:
+def check_elements(config: LabelSourceConfig, elements: Iterable[str]) -> None:
     """Refuse elements that a calculator does not know.
 
     Parameters
     ----------
     config
-        It may have ``elements`` (a frozenset of symbols, of the class or a property); None (or nothing) means any.
+        A calculator, or a labeller; one that does not tell its elements is not checked.
     elements
         Chemical symbols of the structures to come.
 
@@ -39,7 +40,7 @@ def check_elements(config: PluginConfig, elements: Iterable[str]) -> None:
     ValueError
         Naming the missing elements and the supported ones.
     """
-    supported: frozenset[str] | None = getattr(config, 'elements', None)
+    supported = config.known_elements()
     missing = sorted(set(elements) - supported) if supported is not None else []
     if supported is not None and missing:
         raise ValueError(
@@ -47,14 +48,13 @@ def check_elements(config: PluginConfig, elements: Iterable[str]) -> None:
         )
 
 
-def check_properties(config: PluginConfig, wanted: Iterable[str], periodic: bool) -> None:
+def check_properties(config: LabelSourceConfig, wanted: Iterable[str], periodic: bool) -> None:
     """Refuse properties that a calculator does not have.
 
     Parameters
     ----------
     config
-        It may have ``properties`` (a frozenset, of the class or a property) and ``periodic`` (those of them that it
-        gives of periodic structures too); what it does not say is not checked.
+        A calculator, or a labeller; one that does not tell its properties is not checked.
     wanted
         Properties: ``energy``, ``forces``, ``stress``, ``dipole``, ``polarizability``.
     periodic
@@ -65,10 +65,10 @@ def check_properties(config: PluginConfig, wanted: Iterable[str], periodic: bool
     ValueError
         With what is missing.
     """
-    given: frozenset[str] | None = getattr(config, 'properties', None)
+    given = config.given_properties()
     of = ''
     if periodic and given is not None and set(wanted) <= given:
-        given, of = getattr(config, 'periodic', given), ' of periodic structures'
+        given, of = given if config.periodic is None else config.periodic, ' of periodic structures'
     missing = sorted(set(wanted) - given) if given is not None else []
     if given is not None and missing:
         raise ValueError(
@@ -76,14 +76,15 @@ def check_properties(config: PluginConfig, wanted: Iterable[str], periodic: bool
         )
 
 
-def check_structures(config: PluginConfig, structures: Iterable[Structure], wanted: Iterable[str] = NEEDED) -> None:
+def check_structures(
+    config: LabelSourceConfig, structures: Iterable[Structure], wanted: Iterable[str] = NEEDED
+) -> None:
     """Refuse what a calculator cannot calculate.
 
     Parameters
     ----------
     config
-        Beside what :func:`check_elements` and :func:`check_properties` look at, it may have ``dimensions``: the numbers
-        of periodic directions (a frozenset) that it can do.
+        A calculator, or a labeller.
     structures
         Structures to come.
     wanted
@@ -94,26 +95,25 @@ def check_structures(config: PluginConfig, structures: Iterable[Structure], want
     ValueError
         With the first thing that it cannot do.
     """
-    dimensions: frozenset[int] = getattr(config, 'dimensions', frozenset(range(4)))
     for structure in structures:
         check_elements(config, structure.elements)
         found = int(structure.atoms.pbc.sum())
-        if found not in dimensions:
+        if found not in config.dimensions:
             raise ValueError(
                 f'calculator {config.type!r} cannot do structures that are periodic in {found} directions '
-                f'({structure.formula}), only in {" or ".join(map(str, sorted(dimensions)))}: the transform "set_pbc" '
-                'changes that'
+                f'({structure.formula}), only in {" or ".join(map(str, sorted(config.dimensions)))}: the transform '
+                '"set_pbc" changes that'
             )
         check_properties(config, wanted, found > 0)
 
 
-def check_cell_sizes(config: PluginConfig, structures: Sequence[Structure]) -> None:
+def check_cell_sizes(config: LabelSourceConfig, structures: Sequence[Structure]) -> None:
     """Refuse cells of several sizes of one composition, for a calculator whose energies then do not compare.
 
     Parameters
     ----------
     config
-        It may have ``gamma_only``, True for a calculator that samples the Gamma point only.
+        A calculator, or a labeller.
     structures
         All starting geometries that are labelled together.
 
@@ -122,7 +122,7 @@ def check_cell_sizes(config: PluginConfig, structures: Sequence[Structure]) -> N
     ValueError
         Naming the composition and the numbers of atoms.
     """
-    if not getattr(config, 'gamma_only', False):
+    if not config.gamma_only:
         return
     sizes: dict[str, set[int]] = {}
     for structure in structures:

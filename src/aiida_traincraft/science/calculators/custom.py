@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import FILE_MODULE, register
 
 Property = Literal['energy', 'forces', 'stress', 'dipole', 'polarizability']
 
 
-class CustomConfig(PluginConfig):
+class CustomConfig(CalculatorConfig):
     """An ASE calculator that is not known here."""
 
     type: Literal['custom'] = 'custom'
@@ -26,8 +26,7 @@ class CustomConfig(PluginConfig):
     gives: tuple[Property, ...] | None = None
     """Properties of the calculator, so that a campaign can check them before it begins."""
 
-    @property
-    def properties(self) -> frozenset[str] | None:
+    def given_properties(self) -> frozenset[str] | None:
         """Properties of the calculator, None if they are not told."""
         return None if self.gives is None else frozenset(self.gives)
 

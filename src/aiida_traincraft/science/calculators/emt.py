@@ -6,15 +6,15 @@ from typing import ClassVar, Literal
 
 from ase.calculators.emt import EMT, parameters
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 
-class EmtConfig(PluginConfig):
+class EmtConfig(CalculatorConfig):
     """Effective medium theory as in ASE; no parameters."""
 
     elements: ClassVar[frozenset[str] | None] = frozenset(parameters)
-    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['emt'] = 'emt'
 
 

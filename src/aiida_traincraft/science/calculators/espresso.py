@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.calculators.espresso import Espresso, EspressoProfile
 from pydantic import Field, field_validator, model_validator
 
-from aiida_traincraft.science.calculators.level import file_content
+from aiida_traincraft.science.calculators.file_content import file_content
 from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 COMMAND_VARIABLE = 'TRAINCRAFT_PW_COMMAND'
@@ -23,10 +23,10 @@ RESERVED = (
 )
 
 
-class EspressoConfig(PluginConfig):
+class EspressoConfig(CalculatorConfig):
     """DFT by pw.x, one after the other in one job; labelling by ``quantumespresso`` has AiiDA's error handling."""
 
-    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['espresso'] = 'espresso'
     pseudo_dir: str
     """Folder of the pseudopotentials, on the machine that calculates."""
@@ -67,8 +67,7 @@ class EspressoConfig(PluginConfig):
             raise ValueError(f'"ecutrho" ({self.ecutrho} Ry) must be at least four times "ecutwfc" ({self.ecutwfc} Ry)')
         return self
 
-    @property
-    def elements(self) -> frozenset[str]:
+    def known_elements(self) -> frozenset[str]:
         """Elements that have a pseudopotential."""
         return frozenset(self.pseudopotentials)
 

@@ -11,19 +11,19 @@ from ase.calculators.aims import Aims, AimsProfile
 from pydantic import Field, field_validator
 
 from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 COMMAND_VARIABLE = 'TRAINCRAFT_AIMS_COMMAND'
 RESERVED = ('xc', 'spin', 'relativistic', 'k_grid', 'kpts', 'species_dir', 'relax_geometry', 'output')
 
 
-class FhiAimsConfig(PluginConfig):
+class FhiAimsConfig(CalculatorConfig):
     """All-electron DFT by FHI-aims."""
 
     elements: ClassVar[frozenset[str] | None] = None
-    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress', 'dipole'})
-    periodic: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress', 'dipole'})
+    periodic: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     dimensions: ClassVar[frozenset[int]] = frozenset({0, 3})
     type: Literal['fhi_aims'] = 'fhi_aims'
     species_dir: str | None = None

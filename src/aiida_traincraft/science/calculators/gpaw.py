@@ -9,18 +9,18 @@ from ase.calculators.calculator import Calculator, all_changes
 from pydantic import Field, field_validator
 
 from aiida_traincraft.science.calculators.program import boxed, k_grid, refuse_reserved
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.config.kinds import CalculatorConfig
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 
 RESERVED = ('mode', 'xc', 'kpts', 'txt')
 
 
-class GpawConfig(PluginConfig):
+class GpawConfig(CalculatorConfig):
     """DFT by GPAW with plane waves."""
 
     elements: ClassVar[frozenset[str] | None] = None
-    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['gpaw'] = 'gpaw'
     ecut: float = Field(default=500.0, gt=0)
     """Cutoff of the plane waves (eV)."""

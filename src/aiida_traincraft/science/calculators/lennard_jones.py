@@ -7,15 +7,15 @@ from typing import ClassVar, Literal
 from ase.calculators.lj import LennardJones
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
 
-class LennardJonesConfig(PluginConfig):
+class LennardJonesConfig(CalculatorConfig):
     """One Lennard-Jones potential for all atoms, cut and smoothed."""
 
     elements: ClassVar[frozenset[str] | None] = None
-    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['lennard_jones'] = 'lennard_jones'
     sigma: float = Field(gt=0)
     """Distance of zero energy (Å)."""

@@ -1,34 +1,20 @@
-"""ACE as an ASE calculator: isolated-atom energies, extrapolation grades, and the cells that pyace refuses."""
+"""Calculator ``pace``: a fitted ACE potential."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
-from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
-from ase.geometry import complete_cell
-
-from aiida_traincraft.science.calculators.level import file_content
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.calculators.file_content import file_content
+from aiida_traincraft.science.config.kinds import CalculatorConfig
+from aiida_traincraft.science.models.ace import PaceCalculator
 from aiida_traincraft.science.registry import register
-from aiida_traincraft.science.training.potential import load_basis, n_functions
-from aiida_traincraft.science.training.pyace_import import import_pyace
-
-FloatArray = npt.NDArray[np.float64]
-
-IMAGE_MARGIN = 1.0
-"""Distance (Å) beyond the cutoff between images along a direction that is not periodic."""
 
 
-class PaceCalculatorConfig(PluginConfig):
+class PaceCalculatorConfig(CalculatorConfig):
     """A fitted ACE potential."""
 
-    properties: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     files: ClassVar[tuple[str, ...]] = ('potential', 'active_set', 'fast')
     type: Literal['pace'] = 'pace'
     potential: str
@@ -40,8 +26,7 @@ class PaceCalculatorConfig(PluginConfig):
     fast: str | None = None
     """Path of the same potential as .yace, evaluated where no extrapolation grade is asked for."""
 
-    @property
-    def elements(self) -> frozenset[str]:
+    def known_elements(self) -> frozenset[str]:
         """Elements that have an energy."""
         return frozenset(self.e0)
 
@@ -73,228 +58,3 @@ def pace_calculator(config: PaceCalculatorConfig) -> PaceCalculator:
     active_set = None if config.active_set is None else Path(config.active_set)
     fast = None if config.fast is None else Path(config.fast)
     return PaceCalculator(Path(config.potential), config.e0, active_set, fast)
-
-
-def check_species(atoms: Atoms, elements: Collection[str]) -> None:
-    """Raise ValueError, naming them, if atoms are of elements that a potential does not know."""
-    unknown = sorted(set(atoms.get_chemical_symbols()) - set(elements))
-    if unknown:
-        raise ValueError(f'the potential has no {", ".join(unknown)}; it knows {", ".join(sorted(elements))}')
-
-
-def prepare_atoms(atoms: Atoms, cutoff: float) -> Atoms:
-    """Copy that pyace evaluates alike: periodic in all directions or none, with a right-handed cell.
-
-    A direction that is not periodic beside one that is gets a perpendicular cell vector so long that images lie
-    beyond the cutoff (Å). Positions do not change, so forces and virial are those of the original.
-
-    Raises
-    ------
-    ValueError
-        If there are no atoms, numbers are not finite, or a periodic direction has no cell vector.
-    """
-    if len(atoms) == 0:
-        raise ValueError('a structure without atoms cannot be evaluated')
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise ValueError(f'{atoms.get_chemical_formula()}: positions or cell are not finite')
-    cell, pbc = atoms.cell.array.copy(), atoms.pbc.copy()
-    if not pbc.any():
-        # A cell with a volume stays, as the reference of the stress.
-        box = _right_handed(cell) if atoms.cell.rank == 3 else None
-        return Atoms(atoms.numbers, atoms.positions, cell=box)
-    if np.linalg.matrix_rank(cell[pbc]) < pbc.sum():
-        raise ValueError(f'{atoms.get_chemical_formula()}: a periodic direction has no cell vector of its own')
-    cell[~pbc] = 0.0
-    # complete_cell fills in unit vectors perpendicular to the rest.
-    cell = np.array(complete_cell(cell))
-    for axis in np.flatnonzero(~pbc):
-        cell[axis] *= np.ptp(atoms.positions @ cell[axis]) + cutoff + IMAGE_MARGIN
-    return Atoms(atoms.numbers, atoms.positions, cell=_right_handed(cell), pbc=True)
-
-
-def _right_handed(cell: FloatArray) -> FloatArray:
-    return cell if np.linalg.det(cell) > 0 else cell[[1, 0, 2]]
-
-
-class PaceCalculator(Calculator):  # type: ignore[misc]
-    """ACE through pyace, on the absolute scale of energies.
-
-    Parameters
-    ----------
-    potential
-        B-basis potential (``.yaml``).
-    e0
-        Energy of the isolated atom (eV) of every element of the potential; their sum is added to the energy.
-    active_set
-        Active set (``.asi``) of the potential; needed for extrapolation grades.
-    fast
-        The same potential as ``.yace``; evaluates where no extrapolation grade is asked for.
-
-    Raises
-    ------
-    ValueError
-        If a file is absent or damaged, files do not belong together, or an element has no E0.
-
-    Notes
-    -----
-    With ``with_uncertainty`` set, results hold the extrapolation grades γ (n_atoms,) as ``gamma`` and
-    ``uncertainty``. An atom with no neighbour within the cutoff has γ = inf: all its projections are zero, so the
-    formula γ = max|B·A⁻¹| (Podryabinkin and Shapeev, Comput. Mater. Sci. 140, 171 (2017)) would call it perfectly
-    known. ``stress`` (eV/Å³, ASE's sign) is given for three periodic directions, and for others if the cell has a
-    volume to refer it to.
-    """
-
-    implemented_properties: ClassVar[list[str]] = ['energy', 'free_energy', 'energies', 'forces', 'stress']
-
-    def __init__(
-        self,
-        potential: Path,
-        e0: Mapping[str, float],
-        active_set: Path | None = None,
-        fast: Path | None = None,
-    ) -> None:
-        super().__init__()
-        pyace = import_pyace()
-        basis = load_basis(potential)
-        self.counts = n_functions(basis)
-        self.cutoff: float = basis.cutoffmax
-        missing = sorted(set(self.counts) - set(e0))
-        if missing:
-            raise ValueError(f'no isolated-atom energy (e0, eV) is given for {", ".join(missing)}')
-        self.e0 = {element: float(e0[element]) for element in self.counts}
-        # With an active set pyace fails as soon as projections are switched off: two evaluators.
-        self._full, self._graded = pyace.PyACECalculator(basis), None
-        self._inverse = None
-        if active_set is not None:
-            self._inverse = self._load_active_set(active_set)
-            self._graded = pyace.PyACECalculator(basis)
-            self._graded.set_active_set(str(active_set))
-        self._plain, self._plain_e0 = self._full, dict.fromkeys(self.counts, 0.0)
-        if fast is not None:
-            if not fast.is_file():
-                raise ValueError(f'potential {fast} does not exist')
-            self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
-            if list(self._plain.basis.elements_name) != self.elements:
-                raise ValueError(f'{fast.name} and {potential.name} are of different elements')
-            self._plain_e0 = dict(zip(self.elements, read_yace_e0(fast), strict=True))
-        self._with_uncertainty = False
-
-    @property
-    def elements(self) -> list[str]:
-        """Elements of the potential, alphabetical."""
-        return list(self.counts)
-
-    @property
-    def uncertainty(self) -> str | None:
-        """``gamma`` with an active set, else None."""
-        return None if self._inverse is None else 'gamma'
-
-    @property
-    def with_uncertainty(self) -> bool:
-        """Whether the next evaluation writes extrapolation grades; they need an active set."""
-        return self._with_uncertainty
-
-    @with_uncertainty.setter
-    def with_uncertainty(self, value: bool) -> None:
-        if value:
-            self._require_active_set()
-            if 'uncertainty' not in self.results:
-                self.reset()
-        self._with_uncertainty = value
-
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: list[str] | None = None,
-        system_changes: list[str] = all_changes,
-    ) -> None:
-        """Evaluate all properties of the atoms.
-
-        Raises
-        ------
-        ValueError
-            If the atoms are of unknown elements or cannot be evaluated (see :func:`prepare_atoms`).
-        """
-        super().calculate(atoms, properties or ['energy'], system_changes)
-        engine, own_e0 = self._plain, self._plain_e0
-        if self._with_uncertainty:
-            engine, own_e0 = self._graded, dict.fromkeys(self.elements, 0.0)
-        ready = self._evaluate(self.atoms, engine, projections=self._with_uncertainty)
-        shift = np.array([self.e0[symbol] - own_e0[symbol] for symbol in ready.get_chemical_symbols()])
-        energies = np.asarray(engine.results['energies'], float) + shift
-        energy = float(energies.sum())
-        self.results = {
-            'energy': energy,
-            'free_energy': energy,
-            'energies': energies,
-            'forces': np.asarray(engine.results['forces'], float),
-        }
-        if self.atoms.cell.rank == 3 and 'stress' in engine.results:
-            rescale = ready.get_volume() / self.atoms.get_volume()
-            self.results['stress'] = np.asarray(engine.results['stress'], float) * rescale
-        if self._with_uncertainty:
-            self.results['gamma'] = self.results['uncertainty'] = self._gamma()
-
-    def gamma(self, atoms: Atoms) -> FloatArray:
-        """Extrapolation grade of each atom, (n_atoms,); inf for an atom without neighbours."""
-        self._require_active_set()
-        self._evaluate(atoms, self._graded, projections=True)
-        return self._gamma()
-
-    def projections(self, atoms: Atoms) -> dict[str, FloatArray]:
-        """B-basis projections of the atoms of each element of the potential, (n_element_atoms, n_functions)."""
-        ready = self._evaluate(atoms, self._full, projections=True)
-        symbols = np.array(ready.get_chemical_symbols())
-        rows = self._full.projections
-        return {
-            element: np.array([rows[atom] for atom in np.flatnonzero(symbols == element)]).reshape(-1, count)
-            for element, count in self.counts.items()
-        }
-
-    def descriptor(self, atoms: Atoms) -> FloatArray:
-        """Structure vector: for each element of the potential, the mean projections of its atoms (zeros if absent)."""
-        means = [
-            rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1]) for rows in self.projections(atoms).values()
-        ]
-        return np.asarray(np.concatenate(means), dtype=float)
-
-    def active_coordinates(self, atoms: Atoms) -> dict[str, FloatArray]:
-        """Rows B·A⁻¹ of the atoms of each element present, (n_element_atoms, n_functions); γ is their max-norm."""
-        inverse = self._require_active_set()
-        return {element: rows @ inverse[element] for element, rows in self.projections(atoms).items() if len(rows)}
-
-    def _evaluate(self, atoms: Atoms, engine: Any, projections: bool) -> Atoms:
-        check_species(atoms, self.elements)
-        ready = prepare_atoms(atoms, self.cutoff)
-        engine.compute_projections = projections
-        engine.calculate(ready)
-        return ready
-
-    def _gamma(self) -> FloatArray:
-        assert self._graded is not None
-        isolated = np.array([not np.any(row) for row in self._graded.projections])
-        return np.where(isolated, np.inf, np.asarray(self._graded.results['gamma'], float))
-
-    def _require_active_set(self) -> dict[str, FloatArray]:
-        if self._inverse is None:
-            raise ValueError('extrapolation grades need an active set: give the potential\'s .asi as "active_set"')
-        return self._inverse
-
-    def _load_active_set(self, path: Path) -> dict[str, FloatArray]:
-        if not path.is_file():
-            raise ValueError(f'active set {path} does not exist')
-        with np.load(path) as archive:
-            inverse = {element: archive[element] for element in archive.files}
-        expected = {element: (count, count) for element, count in self.counts.items()}
-        found = {element: matrix.shape for element, matrix in inverse.items()}
-        if found != expected:
-            raise ValueError(
-                f'active set {path.name} belongs to another potential: it has {found}, expected {expected}'
-            )
-        return inverse
-
-
-def read_yace_e0(path: Path) -> list[float]:
-    """Isolated-atom energies (eV) that a ``.yace`` itself adds, one per element, alphabetical."""
-    match = re.search(r'^E0:\s*\[(.*)\]', path.read_text(), flags=re.M)
-    return [float(value) for value in match.group(1).split(',')] if match else []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aiida_traincraft.science.calculators import make_calculator
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 
 
 def load_potential(
@@ -27,7 +27,7 @@ def load_potential(
     device
         torch's name of the device; MACE only.
     driver
-        Whose forces a MACE committee has, see :class:`~aiida_traincraft.science.calculators.mace.MaceCalculator`.
+        Whose forces a MACE committee has, see :class:`~aiida_traincraft.science.models.mace.MaceCalculator`.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def load_potential(
     # Each package is only on the compute nodes that need it.
     match table['type']:
         case 'pace':
-            from aiida_traincraft.science.calculators.pace import PaceCalculator
+            from aiida_traincraft.science.models.ace import PaceCalculator
 
             fast = folder / 'potential.yace'
             return PaceCalculator(
@@ -56,7 +56,7 @@ def load_potential(
                 fast=fast if fast.is_file() else None,
             )
         case 'mace':
-            from aiida_traincraft.science.calculators.mace import MaceCalculator
+            from aiida_traincraft.science.models.mace import MaceCalculator
 
             models = [folder / name for name in table['models']]
             # Models of dipoles have no E0s.

@@ -9,8 +9,8 @@ from ase.data import chemical_symbols
 from ase.units import Bohr
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.config.kinds import CalculatorConfig
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 
 HEAVIEST = 86
@@ -18,7 +18,7 @@ FIELD = 1e-3
 """Electric field (atomic units) of the polarizability: the response is linear in it, and far above the convergence."""
 
 
-class TbliteConfig(PluginConfig):
+class TbliteConfig(CalculatorConfig):
     """Extended tight binding (xTB) by tblite, for H to Rn.
 
     Only the Gamma point is sampled: the energy per atom of one crystal depends on the size of its cell (Si: 1 eV/atom
@@ -26,7 +26,7 @@ class TbliteConfig(PluginConfig):
     """
 
     elements: ClassVar[frozenset[str] | None] = frozenset(chemical_symbols[1 : HEAVIEST + 1])
-    periodic: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
+    periodic: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     dimensions: ClassVar[frozenset[int]] = frozenset({0, 3})
     gamma_only: ClassVar[bool] = True
     type: Literal['tblite'] = 'tblite'
@@ -43,8 +43,7 @@ class TbliteConfig(PluginConfig):
     polarizability: bool = False
     """Whether to give the static polarizability (Å³) too, by six more calculations; without periodicity only."""
 
-    @property
-    def properties(self) -> frozenset[str]:
+    def given_properties(self) -> frozenset[str]:
         """What it gives."""
         given = frozenset({'energy', 'forces', 'stress', 'dipole'})
         return given | {'polarizability'} if self.polarizability else given

@@ -62,3 +62,12 @@ class CodesConfig(StrictModel):
     """Python with mace-torch: training."""
     pw: CodeConfig = CodeConfig(code='traincraft-pw@localhost')
     """pw.x of Quantum ESPRESSO."""
+
+    def of(self, role: str) -> CodeConfig:
+        """The code of a role."""
+        code: CodeConfig = getattr(self, role)
+        return code
+
+
+CODE_ROLES = tuple(CodesConfig.model_fields)
+"""Roles that a campaign may need codes for."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import StrictModel, TrainerField
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.fields import TrainerField
 
 
 class DistillationConfig(StrictModel):

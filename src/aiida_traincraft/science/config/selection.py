@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import SelectorField, StrictModel
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.fields import SelectorField
 
 # Measured best: four fifths by uncertainty and diversity, one fifth at random (docs/decisions/selection.md).
 DEFAULT_STAGES: list[dict[str, Any]] = [

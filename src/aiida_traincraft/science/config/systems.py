@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import BuilderField, SamplerField, SourceField, StrictModel, TransformField
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.fields import BuilderField, SamplerField, SourceField, TransformField
 
 
 class GeometryConfig(StrictModel):
@@ -16,6 +17,11 @@ class GeometryConfig(StrictModel):
     """Makes a structure from a description."""
     transforms: list[TransformField] = []
     """Applied in the order given."""
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether it is read from a server or a profile when a campaign is launched."""
+        return self.source is not None and self.source.at_launch
 
     @model_validator(mode='after')
     def _one_origin(self) -> GeometryConfig:

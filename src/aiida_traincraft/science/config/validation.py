@@ -6,48 +6,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig, StrictModel, TrainerField, ValidatorField
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.fields import TrainerField, ValidatorField
+from aiida_traincraft.science.config.kinds import ERROR, ValidatorConfig
 from aiida_traincraft.science.config.systems import GeometryConfig
-
-ERROR = '_error'
-"""Ending of the name of a quantity's difference from the reference."""
-
-
-class ValidatorConfig(PluginConfig):
-    """What all validators share."""
-
-    quantities: ClassVar[dict[str, str]] = {}
-    """Numbers that the validator may give, and their units."""
-    compares: ClassVar[bool] = False
-    """Whether a reference can be asked for the same numbers."""
-    needs: ClassVar[frozenset[str]] = frozenset({'energy', 'forces'})
-    """Properties that the potential, and a reference, must give."""
-
-    name: str | None = Field(default=None, pattern=r'^[a-z][a-z0-9]*(_[a-z0-9]+)*$')
-    """Name in reports; by default the type. Two validators of one type need names."""
-    at_most: dict[str, float] = {}
-    """Largest magnitude allowed of a number, in the unit of the number."""
-    at_least: dict[str, float] = {}
-    """Smallest value allowed of a number, in the unit of the number."""
-
-    @property
-    def label(self) -> str:
-        """Name, or else the type."""
-        return self.name or self.type
-
-    @model_validator(mode='after')
-    def _known_quantities(self) -> ValidatorConfig:
-        allowed = set(self.quantities)
-        if self.compares:
-            allowed |= {name + ERROR for name in self.quantities if not name.endswith(ERROR)}
-        for key in ('at_most', 'at_least'):
-            unknown = sorted(set(getattr(self, key)) - allowed)
-            if unknown:
-                raise ValueError(
-                    f'"{key}" names {", ".join(unknown)}, which {self.type!r} does not give; it gives '
-                    f'{", ".join(sorted(allowed))}'
-                )
-        return self
 
 
 class StructureValidatorConfig(ValidatorConfig):
@@ -62,6 +24,11 @@ class StructureValidatorConfig(ValidatorConfig):
     reference: bool = False
     """Whether the campaign's labelling computes the same structures, so that differences can be told (``..._error``).
     The structures are those that the potential relaxed."""
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether the labelling computes the same structures."""
+        return self.reference
 
     @model_validator(mode='after')
     def _one_start(self) -> StructureValidatorConfig:
@@ -89,13 +56,13 @@ class ValidationConfig(StrictModel):
 
     @model_validator(mode='after')
     def _labels(self) -> ValidationConfig:
-        labels = [getattr(config, 'label', config.type) for config in self.validators]
+        labels = [config.label for config in self.validators]
         repeated = sorted({label for label in labels if labels.count(label) > 1})
         if repeated:
             raise ValueError(f'validators need names of their own ("name"); repeated: {", ".join(repeated)}')
         if self.on_success == 'stop':
             if self.every == 0:
                 raise ValueError('on_success = "stop" needs "every": 1 validates every potential')
-            if not any(config.at_most or config.at_least for config in self.validators):  # type: ignore[attr-defined]
+            if not any(config.at_most or config.at_least for config in self.validators):
                 raise ValueError('on_success = "stop", but no validator has a limit ("at_most", "at_least")')
         return self

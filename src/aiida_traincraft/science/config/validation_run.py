@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import (
-    CalculatorField,
-    ConfigError,
-    ConfigIssue,
-    LabellerField,
-    StrictModel,
-    explain,
-)
+from aiida_traincraft.science.config.base import StrictModel, from_json
 from aiida_traincraft.science.config.codes import CodesConfig
+from aiida_traincraft.science.config.explain import explain
+from aiida_traincraft.science.config.fields import CalculatorField, LabellerField
 from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.config.validation import ValidationConfig
+from aiida_traincraft.science.errors import ConfigError, ConfigIssue
 
 
 class ValidationRunConfig(StrictModel):
@@ -53,7 +48,7 @@ def load_validation_run(path: Path) -> ValidationRunConfig:
     files = run.get('plugins', []) if isinstance(run, dict) else []
     try:
         registry.load_plugins([path.parent / str(file) for file in files])
-        return ValidationRunConfig.model_validate_json(json.dumps(data, default=str))
+        return from_json(ValidationRunConfig, data)
     except ValidationError as error:
         raise ConfigError(explain(error, ValidationRunConfig), path.name) from None
     except Exception as error:

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.data import atomic_numbers
 from ase.geometry import get_distances
 from pydantic import AfterValidator, Field, model_validator
 from scipy.spatial import Voronoi, cKDTree
 
+from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray, IntArray
 from aiida_traincraft.science.config.base import StrictModel
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def _known(symbol: str) -> str:
@@ -150,7 +147,7 @@ def _vacancies(defects: Defects) -> Vacancies | None:
     return Vacancies(count=defects.vacancies) if defects.vacancies else None
 
 
-def _free_of_named(n_atoms: int, entries: list[_CountOrSites]) -> npt.NDArray[np.bool_]:
+def _free_of_named(n_atoms: int, entries: list[_CountOrSites]) -> BoolArray:
     named = [site for entry in entries for site in entry.sites or ()]
     if wrong := [site for site in named if site >= n_atoms]:
         raise ValueError(f'"sites" has {wrong[0]}, but the crystal has {n_atoms} atoms, numbered from 0')
@@ -163,7 +160,7 @@ def _free_of_named(n_atoms: int, entries: list[_CountOrSites]) -> npt.NDArray[np
 
 
 def _choose(
-    atoms: Atoms, entry: _CountOrSites, element: str | None, free: npt.NDArray[np.bool_], key: str,
+    atoms: Atoms, entry: _CountOrSites, element: str | None, free: BoolArray, key: str,
     rng: np.random.Generator,
 ) -> IntArray:  # fmt: skip
     fits = np.ones(len(atoms), dtype=bool) if element is None else np.asarray(atoms.symbols == element)

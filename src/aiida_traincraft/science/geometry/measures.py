@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.health import DENSITY_UNIT
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.datasets.health import DENSITY_UNIT
 from aiida_traincraft.science.structure import Structure
 
 

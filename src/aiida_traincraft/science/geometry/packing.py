@@ -12,14 +12,11 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
-from aiida_traincraft.science.extras import require
-from aiida_traincraft.science.fragments import append
-from aiida_traincraft.science.limits import check_size
-
-FloatArray = npt.NDArray[np.float64]
+from aiida_traincraft.science.atoms.fragments import append
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.optional import require
 
 
 def pack(

@@ -10,12 +10,12 @@ from ase.collections import g2
 from ase.data import atomic_numbers
 from pydantic import Field, model_validator
 
+from aiida_traincraft.science.atoms.conversion import from_rdkit
+from aiida_traincraft.science.atoms.fragments import set_fragments
+from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.config.base import StrictModel
-from aiida_traincraft.science.conversion import from_rdkit
-from aiida_traincraft.science.extras import require
-from aiida_traincraft.science.fragments import set_fragments
 from aiida_traincraft.science.geometry.defects import largest_remainder
-from aiida_traincraft.science.limits import check_size
+from aiida_traincraft.science.optional import require
 
 MOST_SMILES = 1000
 EMBED_SECONDS = 30

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
-from aiida_traincraft.science.conversion import to_pymatgen
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.atoms.conversion import to_pymatgen
 
 SAME_PLANE = 0.1
 """Atoms belong to one plane up to this distance along the normal (Å)."""
@@ -65,7 +65,7 @@ def has_equivalent_sides(slab: Atoms) -> bool:
     return operations is not None and bool((operations['rotations'][:, 2, 2] == -1).any())
 
 
-def _cuts(crystal: Atoms, thickness: float) -> npt.NDArray[np.float64]:
+def _cuts(crystal: Atoms, thickness: float) -> FloatArray:
     """Heights (Å) in the middle between neighbouring planes of one layer."""
     heights = np.sort(np.mod(crystal.positions[:, 2], thickness))
     gaps = np.diff(heights, append=heights[0] + thickness)

@@ -56,29 +56,6 @@ class SamplingRun:
     """Part of the moves of each kind that Monte Carlo accepted."""
 
 
-def needs_calculator(config: PluginConfig) -> bool:
-    """Whether a sampler needs energies and forces.
-
-    Parameters
-    ----------
-    config
-        Its class may carry ``needs_calculator: ClassVar[bool]``; without, it needs none.
-    """
-    return bool(getattr(type(config), 'needs_calculator', False))
-
-
-def stress_key(config: PluginConfig) -> str | None:
-    """Key by which a sampler's table asks for the stress.
-
-    Parameters
-    ----------
-    config
-        It may have ``stress_key``; without, or with None, the sampler needs no stress.
-    """
-    key: str | None = getattr(config, 'stress_key', None)
-    return key
-
-
 def sample(
     structure: Structure,
     calculator: Any,

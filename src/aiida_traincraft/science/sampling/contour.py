@@ -8,7 +8,7 @@ import numpy as np
 from ase.md.contour_exploration import ContourExploration
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.sampling.observer import Observer
@@ -17,7 +17,7 @@ from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
 
-class ContourConfig(PluginConfig):
+class ContourConfig(SamplerConfig):
     """A walk on which the potential energy stays at a chosen value."""
 
     needs_calculator: ClassVar[bool] = True

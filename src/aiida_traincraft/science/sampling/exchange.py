@@ -9,9 +9,9 @@ from ase import Atoms, units
 from pydantic import Field
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science.fragments import append, get_fragments, molecules
+from aiida_traincraft.science.atoms.fragments import append, get_fragments, molecules
+from aiida_traincraft.science.atoms.sizes import LARGEST_STRUCTURE, check_size
 from aiida_traincraft.science.geometry.species import Species, make_species
-from aiida_traincraft.science.limits import MOST_ATOMS, check_size
 from aiida_traincraft.science.sampling.moves import Indices
 from aiida_traincraft.science.sampling.recording import BrokenError
 
@@ -25,7 +25,7 @@ class Reservoir(Species):
 
     fugacity: float = Field(gt=0)
     """Fugacity (bar): the pressure of the ideal gas that the system is in equilibrium with."""
-    max_molecules: int = Field(ge=1, le=MOST_ATOMS)
+    max_molecules: int = Field(ge=1, le=LARGEST_STRUCTURE)
     """Most molecules of the species in the cell."""
 
 

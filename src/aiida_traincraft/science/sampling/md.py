@@ -11,8 +11,8 @@ from ase import Atoms, units
 from ase.md.langevinbaoab import LangevinBAOAB
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.geometry.transforms.strain import deform, random_strain
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
@@ -31,7 +31,7 @@ from aiida_traincraft.science.workspace import Workspace
 DISTANCE_INTERVAL = 10
 
 
-class MdConfig(PluginConfig):
+class MdConfig(SamplerConfig):
     """Langevin dynamics at constant volume or constant pressure (BAOAB splitting)."""
 
     needs_calculator: ClassVar[bool] = True

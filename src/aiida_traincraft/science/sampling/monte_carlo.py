@@ -11,9 +11,10 @@ import numpy as np
 from ase import Atoms, units
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig, StrictModel
-from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.fragments import get_fragments, unwrap
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.atoms.fragments import get_fragments, unwrap
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.geometry.species import make_species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
@@ -52,7 +53,7 @@ class Moves(StrictModel):
     """A molecule of the reservoir is inserted, or one of its species is deleted, half of the times each."""
 
 
-class MonteCarloConfig(PluginConfig):
+class MonteCarloConfig(SamplerConfig):
     """Metropolis Monte Carlo at constant temperature, and at constant pressure or fugacity with the moves for it."""
 
     needs_calculator: ClassVar[bool] = True
@@ -86,8 +87,7 @@ class MonteCarloConfig(PluginConfig):
     min_distance: float = Field(default=0.5, ge=0)
     """Moves that bring two atoms closer than this fraction of the sum of their covalent radii are refused."""
 
-    @property
-    def adds(self) -> frozenset[str]:
+    def added_elements(self) -> frozenset[str]:
         """Elements of the molecules that may come from the reservoir."""
         if self.reservoir is None:
             return frozenset()

@@ -14,7 +14,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science.fragments import BOND_SCALE, get_fragments, molecules
+from aiida_traincraft.science.atoms.fragments import BOND_SCALE, get_fragments, molecules
 
 Indices = npt.NDArray[np.int64]
 

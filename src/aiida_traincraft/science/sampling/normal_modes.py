@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms, units
 from ase.optimize import BFGS
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.sampling.observer import Observer
@@ -19,16 +19,14 @@ from aiida_traincraft.science.sampling.recording import BrokenError, breaking, r
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
-FloatArray = npt.NDArray[np.float64]
-
 HBAR = units._hbar * units.J * units.s
 MAX_TRIES = 100
 RELAXATION_STEPS = 500
-MOST_ATOMS = 2000
+LARGEST_HESSIAN = 2000
 """Atoms whose Hessian (3 n_atoms, 3 n_atoms) still fits in the memory of any machine."""
 
 
-class NormalModesConfig(PluginConfig):
+class NormalModesConfig(SamplerConfig):
     """Random superpositions of harmonic vibrations."""
 
     needs_calculator: ClassVar[bool] = True
@@ -91,8 +89,8 @@ def normal_modes(
         n = 5
     """
     require_calculator(calculator, watch, 'normal_modes')
-    if len(structure) > MOST_ATOMS:
-        raise ValueError(f'sampler "normal_modes" takes up to {MOST_ATOMS} atoms; {structure.formula} has more')
+    if len(structure) > LARGEST_HESSIAN:
+        raise ValueError(f'sampler "normal_modes" takes up to {LARGEST_HESSIAN} atoms; {structure.formula} has more')
     run = SamplingRun()
     observer = Observer(run, structure, watch, config.min_distance)
     atoms = structure.atoms.copy()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.atoms.distances import minimum_distance
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.sampling.recording import BrokenError, due, evaluate_uncertainty, judge, make_frame
 from aiida_traincraft.science.structure import Structure

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.geometry.transforms.strain import Component, deform, random_strain
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.structure import Structure
@@ -21,7 +21,7 @@ from aiida_traincraft.science.workspace import Workspace
 MAX_TRIES = 100
 
 
-class RattleConfig(PluginConfig):
+class RattleConfig(SamplerConfig):
     """Independent random displacements and strains of the start."""
 
     needs_calculator: ClassVar[bool] = False
@@ -119,7 +119,7 @@ def _draw(structure: Structure, config: RattleConfig, rng: np.random.Generator) 
     )
 
 
-def _displacements(atoms: Atoms, config: RattleConfig, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _displacements(atoms: Atoms, config: RattleConfig, rng: np.random.Generator) -> FloatArray:
     """Displacement (Å) of each atom (n_atoms, 3)."""
     if config.method == 'standard':
         return np.asarray(rng.normal(scale=config.stdev, size=atoms.positions.shape))

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.structure import Structure
 
@@ -38,7 +38,7 @@ def due(step: int, interval: int) -> bool:
     return interval > 0 and step % interval == 0
 
 
-def read_uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
+def read_uncertainty(atoms: Atoms) -> FloatArray:
     """Uncertainty (n_atoms,) of the last calculation.
 
     Raises
@@ -52,7 +52,7 @@ def read_uncertainty(atoms: Atoms) -> npt.NDArray[np.float64]:
     return np.array(value, dtype=float)
 
 
-def evaluate_uncertainty(atoms: Atoms, calculator: Any) -> npt.NDArray[np.float64]:
+def evaluate_uncertainty(atoms: Atoms, calculator: Any) -> FloatArray:
     """Uncertainty (n_atoms,) of atoms, by a calculation of its own; the calculator stays with the atoms.
 
     Raises
@@ -70,9 +70,7 @@ def evaluate_uncertainty(atoms: Atoms, calculator: Any) -> npt.NDArray[np.float6
     return uncertainty
 
 
-def make_frame(
-    atoms: Atoms, start: Structure, uncertainty: npt.NDArray[np.float64] | None, facts: dict[str, Any]
-) -> Structure:
+def make_frame(atoms: Atoms, start: Structure, uncertainty: FloatArray | None, facts: dict[str, Any]) -> Structure:
     """Frame of a run: no calculator, no momenta; ``facts`` join the start's provenance.
 
     Energy (eV) and forces (eV/Å) of the last calculation are kept where it was of these very atoms: stages of the
@@ -91,7 +89,7 @@ def make_frame(
     return Structure(copy, properties, start.provenance | facts)
 
 
-def judge(run: SamplingRun, watch: Watch, uncertainty: npt.NDArray[np.float64]) -> bool:
+def judge(run: SamplingRun, watch: Watch, uncertainty: FloatArray) -> bool:
     """Note the largest uncertainty of a frame; whether the frame is one to keep. Sets the end where it is too large."""
     worst = float(uncertainty.max())
     run.max_uncertainty = max(worst, run.max_uncertainty or 0.0)

@@ -9,7 +9,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.sampling.observer import Observer
@@ -20,7 +20,7 @@ from aiida_traincraft.science.workspace import Workspace
 OPTIMIZERS = {'bfgs': BFGS, 'fire': FIRE}
 
 
-class RelaxConfig(PluginConfig):
+class RelaxConfig(SamplerConfig):
     """Frames on the way from the start to a minimum of the energy."""
 
     needs_calculator: ClassVar[bool] = True

@@ -6,21 +6,21 @@ import itertools
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, model_validator
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science.config.base import PluginConfig, StrictModel
-from aiida_traincraft.science.distances import minimum_distance
-from aiida_traincraft.science.fragments import get_fragments, unwrap
+from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.atoms.fragments import get_fragments, unwrap
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
 MOST_FRAMES = 10_000
-FloatArray = npt.NDArray[np.float64]
 
 
 class ScanAxis(StrictModel):
@@ -60,7 +60,7 @@ class ScanAxis(StrictModel):
         return [float(value) for value in np.linspace(self.start, self.stop, self.n)]
 
 
-class ScanConfig(PluginConfig):
+class ScanConfig(SamplerConfig):
     """A rigid scan: everything but the moved part stays where it is."""
 
     needs_calculator: ClassVar[bool] = False
@@ -138,7 +138,7 @@ def scan(
     return run
 
 
-def _moving(atoms: Atoms, config: ScanConfig) -> npt.NDArray[np.bool_]:
+def _moving(atoms: Atoms, config: ScanConfig) -> BoolArray:
     """Which atoms move (n_atoms,)."""
     named = [*(config.moving or ()), *(index for axis in config.axes for index in axis.atoms or ())]
     if named and not 0 <= min(named) <= max(named) < len(atoms):
@@ -157,7 +157,7 @@ def _moving(atoms: Atoms, config: ScanConfig) -> npt.NDArray[np.bool_]:
     return np.asarray(found)
 
 
-def _move(atoms: Atoms, moving: npt.NDArray[np.bool_], axis: ScanAxis, value: float) -> None:
+def _move(atoms: Atoms, moving: BoolArray, axis: ScanAxis, value: float) -> None:
     if axis.coordinate == 'translation':
         atoms.positions[moving] += value * _unit(np.array(axis.direction, dtype=float))
     elif axis.coordinate == 'rotation':
@@ -181,7 +181,7 @@ def _move(atoms: Atoms, moving: npt.NDArray[np.bool_], axis: ScanAxis, value: fl
         _turn(atoms, moving, atoms.positions[moved] - arms[1], _unit(normal), value - present)
 
 
-def _turn(atoms: Atoms, moving: npt.NDArray[np.bool_], centre: FloatArray, axis: FloatArray, angle: float) -> None:
+def _turn(atoms: Atoms, moving: BoolArray, centre: FloatArray, axis: FloatArray, angle: float) -> None:
     turn = Rotation.from_rotvec(axis * np.radians(angle))
     atoms.positions[moving] = turn.apply(atoms.positions[moving] - centre) + centre
 

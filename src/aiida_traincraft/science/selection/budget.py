@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
 
-class BudgetConfig(PluginConfig):
+class BudgetConfig(SelectorConfig):
     """The cap."""
 
     type: Literal['budget'] = 'budget'

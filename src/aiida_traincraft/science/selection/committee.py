@@ -7,14 +7,15 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.registry import register
-from aiida_traincraft.science.selection.pool import Array, Pool, StageResult
+from aiida_traincraft.science.selection.pool import Pool, StageResult
 
 KEYS = ('energy_lo', 'energy_hi', 'force_lo', 'force_hi')
 
 
-class CommitteeConfig(PluginConfig):
+class CommitteeConfig(SelectorConfig):
     """Windows of the spread of a committee; the population standard deviation over its members."""
 
     type: Literal['committee'] = 'committee'
@@ -56,7 +57,7 @@ def committee(pool: Pool, config: CommitteeConfig) -> StageResult:
         force_hi = 2.0
     """
     spreads = [pool.frames[index].properties.get('energy_spread') for index in pool.alive]
-    windows: list[tuple[Array, float | None, float | None]] = [
+    windows: list[tuple[FloatArray, float | None, float | None]] = [
         (
             np.array([np.nan if value is None else value for value in spreads], float),
             config.energy_lo,

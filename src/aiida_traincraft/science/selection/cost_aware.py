@@ -10,8 +10,9 @@ import numpy as np
 from ase.formula import Formula
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.registry import register
-from aiida_traincraft.science.selection.pool import Array, PickConfig, Pool, StageResult
+from aiida_traincraft.science.selection.pool import PickConfig, Pool, StageResult
 from aiida_traincraft.science.structure import Structure
 
 STEEPEST = 4.0
@@ -70,7 +71,7 @@ def cost_aware(pool: Pool, config: CostAwareConfig) -> StageResult:
     return pool.pick(picked, share, why if len(pool.alive) > len(picked) else 'no frame left')
 
 
-def _worth(pool: Pool) -> Array:
+def _worth(pool: Pool) -> FloatArray:
     uncertainty = pool.uncertainty[pool.alive]
     if np.isnan(uncertainty).all():
         return np.ones(len(uncertainty))
@@ -78,7 +79,7 @@ def _worth(pool: Pool) -> Array:
     return np.nan_to_num(uncertainty, nan=0.0, posinf=largest)
 
 
-def predict_costs(frames: Sequence[Structure], history: Sequence[tuple[str, float]], exponent: float) -> Array:
+def predict_costs(frames: Sequence[Structure], history: Sequence[tuple[str, float]], exponent: float) -> FloatArray:
     """Cost of a label of each frame.
 
     Parameters
@@ -92,7 +93,7 @@ def predict_costs(frames: Sequence[Structure], history: Sequence[tuple[str, floa
 
     Returns
     -------
-    Array
+    FloatArray
         (n_frames,) core-seconds: the median of the same formula, else a power law of the number of atoms, fitted to
         the logarithms. Without a history: relative costs, without unit.
 

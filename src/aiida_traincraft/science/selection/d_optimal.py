@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.registry import register
-from aiida_traincraft.science.selection.pool import Array, PickConfig, Pool, StageResult
+from aiida_traincraft.science.selection.pool import PickConfig, Pool, StageResult
 
 PREFIX = 'active.'
 
@@ -68,7 +69,7 @@ class _ActiveCoordinates:
     """Coordinates of all atoms in the active set, kept up to date while rows are swapped."""
 
     def __init__(self, pool: Pool) -> None:
-        blocks: dict[str, list[Array]] = {}
+        blocks: dict[str, list[FloatArray]] = {}
         owners: dict[str, list[int]] = {}
         for index in (*pool.chosen, *pool.alive):
             for key, rows in pool.frames[index].properties.items():

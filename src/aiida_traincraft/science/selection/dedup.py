@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
 
-class DedupConfig(PluginConfig):
+class DedupConfig(SelectorConfig):
     """No parameters: frames are equal when their content hashes are (lengths to 1e-4 Å)."""
 
     type: Literal['dedup'] = 'dedup'

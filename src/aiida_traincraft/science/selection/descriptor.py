@@ -9,14 +9,14 @@ import numpy as np
 from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 
-from aiida_traincraft.science.selection.pool import Array
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.structure import Structure
 
 CUTOFF = 6.0
 BIN_WIDTH = 0.2
 
 
-def frame_descriptor(structure: Structure, elements: Sequence[str]) -> Array:
+def frame_descriptor(structure: Structure, elements: Sequence[str]) -> FloatArray:
     """Composition, and per pair of elements a histogram of the interatomic distances, both per atom.
 
     A distance r is shared linearly between the two nearest of the bins at 0, 0.2, ... 6 Å, so that the descriptor
@@ -31,7 +31,7 @@ def frame_descriptor(structure: Structure, elements: Sequence[str]) -> Array:
 
     Returns
     -------
-    Array
+    FloatArray
         (n_elements + n_pairs · 31,) for n_pairs = n_elements (n_elements + 1) / 2.
 
     Raises
@@ -47,7 +47,9 @@ def frame_descriptor(structure: Structure, elements: Sequence[str]) -> Array:
     n_bins = round(CUTOFF / BIN_WIDTH) + 1
     place, share = np.divmod(distances / BIN_WIDTH, 1.0)
     numbers = sorted(atomic_numbers[element] for element in elements)
-    parts: list[Array] = [np.array([np.count_nonzero(atoms.numbers == number) for number in numbers], dtype=np.float64)]
+    parts: list[FloatArray] = [
+        np.array([np.count_nonzero(atoms.numbers == number) for number in numbers], dtype=np.float64)
+    ]
     for pair in combinations_with_replacement(numbers, 2):
         mask = (low == pair[0]) & (high == pair[1])
         left = place[mask].astype(int)

@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from aiida_traincraft.science.near_duplicates import describe
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.datasets.near_duplicates import describe
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.descriptor import frame_descriptor
-from aiida_traincraft.science.selection.pool import Array, PickConfig, Pool, StageResult
+from aiida_traincraft.science.selection.pool import PickConfig, Pool, StageResult
 from aiida_traincraft.science.structure import Structure
 
 # Squared distances below this share of the largest squared norm are rounding, not distance.
@@ -41,7 +42,7 @@ def diversity(pool: Pool, config: DiversityConfig) -> StageResult:
     ------
     ValueError
         If a descriptor is not finite, if the potential's are asked for and not there, or if SOAP is and a frame cannot
-        be described (see :func:`~aiida_traincraft.science.near_duplicates.describe`).
+        be described (see :func:`~aiida_traincraft.science.datasets.near_duplicates.describe`).
 
     Examples
     --------
@@ -64,7 +65,7 @@ def diversity(pool: Pool, config: DiversityConfig) -> StageResult:
     return pool.pick([pool.alive[place] for place in order], share, 'no frame differs from those known')
 
 
-def _descriptors(pool: Pool, descriptor: str) -> tuple[Array, int]:
+def _descriptors(pool: Pool, descriptor: str) -> tuple[FloatArray, int]:
     """Descriptors of the training set, the chosen and the alive frames, in that order; how many are the first."""
     frames = [pool.frames[index] for index in (*pool.chosen, *pool.alive)]
     if descriptor == 'soap':
@@ -86,21 +87,21 @@ def _descriptors(pool: Pool, descriptor: str) -> tuple[Array, int]:
     return np.array([frame_descriptor(frame, elements) for frame in frames]), 0
 
 
-def _soap(frames: list[Structure]) -> Array:
+def _soap(frames: list[Structure]) -> FloatArray:
     """Composition, without which the spectra of different elements cannot be compared, and the spectra."""
     elements = sorted({element for frame in frames for element in frame.elements})
     shares = np.array([[np.mean(frame.atoms.symbols == element) for element in elements] for frame in frames])
     return np.hstack([shares, describe(frames)])
 
 
-def _scale(points: Array, means: Array) -> None:
+def _scale(points: FloatArray, means: FloatArray) -> None:
     """Scale columns, of which the means are taken off, to unit standard deviation; constant ones to zero; in place."""
     spread = np.sqrt(np.einsum('ij,ij->j', points, points) / len(points))
     # A column that is constant but for the rounding of its mean.
     points /= np.where(spread > 1e-10 * np.abs(means), spread, np.inf)
 
 
-def _farthest(points: Array, n_known: int, share: int) -> list[int]:
+def _farthest(points: FloatArray, n_known: int, share: int) -> list[int]:
     """Places behind the first ``n_known`` rows picked by farthest point sampling, in order, none coinciding."""
     norms = np.einsum('ij,ij->i', points, points)
     if not np.isfinite(norms).all():

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.near_duplicates import kind
+from aiida_traincraft.science.config.kinds import SelectorConfig
+from aiida_traincraft.science.datasets.near_duplicates import kind
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 from aiida_traincraft.science.structure import Structure
 
 
-class EnergyWindowConfig(PluginConfig):
+class EnergyWindowConfig(SelectorConfig):
     """Window of the energy per atom among frames that can be compared."""
 
     type: Literal['energy_window'] = 'energy_window'

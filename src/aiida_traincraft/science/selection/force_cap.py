@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
 
-class ForceCapConfig(PluginConfig):
+class ForceCapConfig(SelectorConfig):
     """Limit of the force on an atom."""
 
     type: Literal['force_cap'] = 'force_cap'

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.near_duplicates import DEFAULT_TOLERANCE, NearDuplicates
+from aiida_traincraft.science.config.kinds import SelectorConfig
+from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE, NearDuplicates
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
 
-class NearDedupConfig(PluginConfig):
+class NearDedupConfig(SelectorConfig):
     """How near is a near duplicate."""
 
     type: Literal['near_dedup'] = 'near_dedup'

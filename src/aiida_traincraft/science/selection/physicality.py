@@ -8,13 +8,13 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.distances import minimum_distance
+from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
 
-class PhysicalityConfig(PluginConfig):
+class PhysicalityConfig(SelectorConfig):
     """Limits of a sensible geometry."""
 
     type: Literal['physicality'] = 'physicality'

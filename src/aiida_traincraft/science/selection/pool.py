@@ -7,13 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.structure import Structure
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +22,7 @@ class FunnelContext:
     """Most structures that may be selected."""
     known_hashes: frozenset[str] = frozenset()
     """Content hashes of structures that are labelled or were already tried."""
-    training_descriptors: Array | None = None
+    training_descriptors: FloatArray | None = None
     """(n, d) descriptors of the training set by the potential that made the pool's ``descriptor``."""
     lo: float | None = None
     """Uncertainty above which a frame is a candidate."""
@@ -51,7 +49,7 @@ class StageResult:
     """Counts: why frames were ruled out, or why fewer were picked than allowed."""
 
 
-class PickConfig(PluginConfig):
+class PickConfig(SelectorConfig):
     """Base of the stages that pick: their share of the budget, as a fraction or as a number."""
 
     fraction: float | None = Field(default=None, gt=0, le=1)
@@ -80,7 +78,7 @@ class Pool:
     """Indices of the frames picked so far, in the order of picking."""
     has_picked: bool = field(init=False, default=False)
     """Whether a picking stage has run, even if it picked nothing."""
-    uncertainty: Array = field(init=False)
+    uncertainty: FloatArray = field(init=False)
     """(n_frames,) largest uncertainty of the atoms of each frame; NaN where unknown."""
     _fraction_spent: float = field(init=False, default=0.0)
 

@@ -36,6 +36,10 @@ class StratifiedConfig(PickConfig):
             raise ValueError(f'"temperature_windows" must rise, not {list(self.temperature_windows)}')
         return self
 
+    def named_systems(self) -> dict[str, frozenset[str]]:
+        """Those with quotas."""
+        return {'quotas': frozenset(self.quotas)}
+
     @field_validator('quotas')
     @classmethod
     def _at_most_all(cls, quotas: dict[str, float]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SelectorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import Pool, StageResult
 
@@ -15,7 +15,7 @@ from aiida_traincraft.science.selection.pool import Pool, StageResult
 HALT_MARGIN = 5.0
 
 
-class UncertaintyConfig(PluginConfig):
+class UncertaintyConfig(SelectorConfig):
     """Window of the largest uncertainty of a frame's atoms: γ of ACE (no unit), force spread of a committee (eV/Å)."""
 
     type: Literal['uncertainty'] = 'uncertainty'

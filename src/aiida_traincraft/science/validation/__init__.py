@@ -10,7 +10,7 @@ import numpy as np
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.validation import ERROR, ValidatorConfig
-from aiida_traincraft.science.extras import MissingLibraryError
+from aiida_traincraft.science.optional import MissingLibraryError
 from aiida_traincraft.science.structure import Structure
 
 Curve = dict[str, list[Any]]

@@ -7,18 +7,15 @@ from itertools import combinations_with_replacement
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from pydantic import Field, model_validator
 
+from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray
 from aiida_traincraft.science.config.validation import StructureValidatorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Curve, Findings, Subject, Validator
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 INNERMOST_BOND = 0.8
 """Part of the sum of the covalent radii inside which no bond is looked for."""

@@ -10,8 +10,8 @@ from ase.md.verlet import VelocityVerlet
 from ase.neighborlist import neighbor_list
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.distances import minimum_distance
 from aiida_traincraft.science.config.validation import StructureValidatorConfig, ValidatorConfig
-from aiida_traincraft.science.distances import minimum_distance
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, sample
 from aiida_traincraft.science.sampling.md import DISTANCE_INTERVAL, MdConfig

@@ -10,8 +10,8 @@ from ase import Atoms
 from pydantic import Field, field_validator
 
 from aiida_traincraft.science.config.validation import ValidatorConfig
-from aiida_traincraft.science.evaluation import UNITS, evaluate
 from aiida_traincraft.science.registry import register
+from aiida_traincraft.science.scoring.evaluation import LABEL_UNITS, evaluate
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Curve, Findings, Subject, Validator
 
@@ -25,7 +25,7 @@ class ParityConfig(ValidatorConfig):
 
     quantities: ClassVar[dict[str, str]] = {
         f'{name}_{statistic}': '' if statistic == 'r2' else unit
-        for name, unit in UNITS.items()
+        for name, unit in LABEL_UNITS.items()
         for statistic in ('rmse', 'mae', 'max', 'r2')
     }
     needs_labels: ClassVar[bool] = True
@@ -83,7 +83,7 @@ class Parity(Validator):
         curves = self._points(kept, predictions)
         curves['forces_per_element'] = _table('element', 'forces', found['per_element'])
         windows = self._windows(labelled, replay)
-        for name in UNITS:
+        for name in LABEL_UNITS:
             for key, column, groups in (
                 ('system', 'system', found['per_system']),
                 ('temperature', 'temperature (K)', windows),
@@ -108,7 +108,7 @@ class Parity(Validator):
     def _points(self, labelled: Sequence[Structure], predictions: Sequence[Structure]) -> dict[str, Curve]:
         """Labels and predictions of each property, thinned."""
         curves: dict[str, Curve] = {}
-        for name, unit in UNITS.items():
+        for name, unit in LABEL_UNITS.items():
             columns: dict[str, list[Any]] = {f'label ({unit})': [], f'prediction ({unit})': []}
             for pair in zip(labelled, predictions, strict=True):
                 if name not in pair[1].properties:
@@ -136,9 +136,9 @@ class _Replay:
 def _predict(labelled: Sequence[Structure], subject: Subject) -> list[dict[str, Any] | Exception]:
     """What the potential, and the model of dipoles, give of each structure, or why they do not."""
     outcomes: list[dict[str, Any] | Exception] = [{} for _ in labelled]
-    sources = [(subject.calculator, tuple(UNITS))]
+    sources = [(subject.calculator, tuple(LABEL_UNITS))]
     if subject.dielectric is not None:
-        first = tuple(name for name in UNITS if name not in DIELECTRIC)
+        first = tuple(name for name in LABEL_UNITS if name not in DIELECTRIC)
         sources = [(subject.calculator, first), (subject.dielectric, DIELECTRIC)]
     for calculator, names in sources:
         wanted = []
@@ -172,7 +172,7 @@ def _table(column: str, name: str, groups: Mapping[str, Mapping[str, Any]]) -> C
     statistics = [_statistics(table) for table in rows.values()]
     curve: Curve = {column: [*rows], 'numbers compared': [table['n'] for table in rows.values()]}
     for key in ('rmse', 'mae', 'max', 'r2'):
-        curve[key if key == 'r2' else f'{key} ({UNITS[name]})'] = [row[key] for row in statistics]
+        curve[key if key == 'r2' else f'{key} ({LABEL_UNITS[name]})'] = [row[key] for row in statistics]
     return curve
 
 

@@ -7,18 +7,17 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.cell import Cell
 from pydantic import Field
 
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Curve, Findings, Subject
 from aiida_traincraft.science.validation.relaxing import CrystalValidator, SupercellValidatorConfig, repetitions
 
-FloatArray = npt.NDArray[np.float64]
 SYMPREC = 1e-3
 IMAGINARY = -0.1
 """Frequency (THz) below which a mode is imaginary, and no noise of the forces."""

@@ -7,16 +7,14 @@ from itertools import combinations_with_replacement
 from typing import ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase.neighborlist import neighbor_list
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Findings, Subject, Validator
 from aiida_traincraft.science.validation.md_stability import ThermostatConfig
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class RdfConfig(ThermostatConfig):
@@ -33,6 +31,10 @@ class RdfConfig(ThermostatConfig):
     """Largest distance (Å)."""
     width: float = Field(default=0.1, ge=0.005, le=1)
     """Width of the bins (Å), about: a whole number of them makes up ``r_max``."""
+
+    def tested_systems(self) -> dict[str, str]:
+        """System whose labelled structures are compared with."""
+        return {} if self.frames_of is None else {'frames_of': self.frames_of}
 
 
 @register('validator', 'rdf', RdfConfig)

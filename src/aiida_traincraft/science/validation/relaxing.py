@@ -11,9 +11,9 @@ from ase.geometry import cell_to_cellpar
 from ase.optimize import BFGS
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.config.validation import StructureValidatorConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Subject, Validator
 

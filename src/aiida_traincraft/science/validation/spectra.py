@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from ase import units
 from scipy.fft import next_fast_len
 from scipy.signal import find_peaks
 
-FloatArray = npt.NDArray[np.float64]
+from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray
 
 LIGHT = 100 * units._c * 1e-15
 """Speed of light (cm/fs)."""
@@ -81,7 +80,7 @@ def spectral_density(
     return seen * np.sinc(seen * timestep) / LIGHT, density
 
 
-def unwrap_dipoles(dipoles: FloatArray, cell: FloatArray, pbc: npt.NDArray[np.bool_]) -> FloatArray:
+def unwrap_dipoles(dipoles: FloatArray, cell: FloatArray, pbc: BoolArray) -> FloatArray:
     """Continuous dipoles of a periodic cell, which are defined up to e times a lattice vector.
 
     Parameters

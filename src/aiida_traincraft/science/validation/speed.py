@@ -12,8 +12,8 @@ from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.config.validation import StructureValidatorConfig
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Curve, Findings, Subject, Validator

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from ase import Atoms, units
 from pydantic import Field, field_validator
 
+from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.geometry.builders.slab import Index
 from aiida_traincraft.science.geometry.terminations import SYMPREC, find_terminations, set_vacuum
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Findings, Subject

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms, units
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.verlet import VelocityVerlet
@@ -16,14 +15,13 @@ from pydantic import Field, model_validator
 from scipy.linalg import null_space
 from scipy.optimize import linear_sum_assignment
 
+from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray
 from aiida_traincraft.science.config.validation import StructureValidatorConfig
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Curve, Findings, Subject, Validator, compute
 from aiida_traincraft.science.validation.spectra import LIGHT, find_bands, unwrap_dipoles
 
-FloatArray = npt.NDArray[np.float64]
-
-MOST_ATOMS = 200
+LARGEST_VIBRATING = 200
 """Atoms whose finite differences (6 calculations each) a reference can still be asked for."""
 RELAXATION_STEPS = 500
 ACTIVE = 0.05
@@ -120,9 +118,9 @@ class SpectrumValidator(Validator):
 
     def check_start(self, start: Structure) -> None:
         """Raise ValueError if the start has a single atom or too many."""
-        if not 2 <= len(start) <= MOST_ATOMS:
+        if not 2 <= len(start) <= LARGEST_VIBRATING:
             raise ValueError(
-                f'"geometry" has {len(start)} atoms; validator {self.config.type!r} takes 2 to {MOST_ATOMS}'
+                f'"geometry" has {len(start)} atoms; validator {self.config.type!r} takes 2 to {LARGEST_VIBRATING}'
             )
 
     def plan(self, subject: Subject) -> list[Structure]:
@@ -320,5 +318,5 @@ def _change(start: Structure, frame: Structure, response: str) -> FloatArray:
     return np.asarray(values[1] - values[0])
 
 
-def _active(strengths: FloatArray) -> npt.NDArray[np.bool_]:
+def _active(strengths: FloatArray) -> BoolArray:
     return np.asarray((strengths > 0) & (strengths >= ACTIVE * strengths.max()))

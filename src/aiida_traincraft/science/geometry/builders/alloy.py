@@ -8,17 +8,17 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Lattice, perfect_crystal
 from aiida_traincraft.science.geometry.defects import Composition, Element, largest_remainder, occupy
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 MOST_SQS_ATOMS = 500
 
 
-class AlloyConfig(Lattice, PluginConfig):
+class AlloyConfig(Lattice, BuilderConfig):
     """An alloy on a lattice given by the keys of the builder ``crystal``."""
 
     type: Literal['alloy'] = 'alloy'

@@ -10,8 +10,8 @@ from ase.cluster import Decahedron, Icosahedron, Octahedron, wulff_construction
 from ase.data import atomic_numbers, covalent_radii
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.limits import check_size
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -19,7 +19,7 @@ MAX_TRIES = 1000
 Shells = Annotated[int, Field(ge=1, le=40)]
 
 
-class ClusterConfig(PluginConfig):
+class ClusterConfig(BuilderConfig):
     """A cluster of one element, or a random one of several."""
 
     type: Literal['cluster'] = 'cluster'

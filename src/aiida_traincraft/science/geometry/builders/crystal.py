@@ -13,9 +13,10 @@ from ase.spacegroup import Spacegroup, crystal
 from ase.spacegroup.spacegroup import SpacegroupError
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig, StrictModel
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.base import StrictModel
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.defects import Defects, Element, Fraction, make_defects
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -104,7 +105,7 @@ class Lattice(UnitCell):
     """Repetitions along the three cell vectors."""
 
 
-class CrystalConfig(Lattice, Defects, PluginConfig):
+class CrystalConfig(Lattice, Defects, BuilderConfig):
     """A bulk crystal; what is left out is ASE's reference value of the element."""
 
     type: Literal['crystal'] = 'crystal'

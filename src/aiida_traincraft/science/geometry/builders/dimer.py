@@ -10,12 +10,12 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 
-class DimerConfig(PluginConfig):
+class DimerConfig(BuilderConfig):
     """Scans of the distance of every pair of elements: they teach a potential its repulsion."""
 
     type: Literal['dimer'] = 'dimer'

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field
 
-from aiida_traincraft.science import fragments
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms import fragments
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.nanotube import NanotubeConfig, roll_tube
-from aiida_traincraft.science.geometry.guests import make_guest, turned
+from aiida_traincraft.science.geometry.insertion import make_inserted, turned
 from aiida_traincraft.science.geometry.species import Species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -20,7 +20,7 @@ from aiida_traincraft.science.structure import Structure
 _TRIALS = 2000
 
 
-class FilledNanotubeConfig(PluginConfig):
+class FilledNanotubeConfig(BuilderConfig):
     """A nanotube with guests inside."""
 
     type: Literal['filled_nanotube'] = 'filled_nanotube'
@@ -55,7 +55,7 @@ def build_filled_nanotube(config: FilledNanotubeConfig, rng: np.random.Generator
         filling = { name = "H2O" }
         count = 3
     """
-    tube, guest = roll_tube(config.tube), make_guest(config.filling, rng)
+    tube, guest = roll_tube(config.tube), make_inserted(config.filling, rng)
     middle = tube.positions[:, :2].mean(axis=0)
     radius = float(np.linalg.norm(tube.positions[0, :2] - middle))
     low, high = tube.positions[:, 2].min(), tube.positions[:, 2].max()
@@ -81,14 +81,14 @@ def build_filled_nanotube(config: FilledNanotubeConfig, rng: np.random.Generator
     return Structure(filled)
 
 
-def _draw(guest: Atoms, inner: float, low: float, high: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def _draw(guest: Atoms, inner: float, low: float, high: float, rng: np.random.Generator) -> FloatArray:
     """Positions (Å) of a guest turned at random, with its middle uniform in a cylinder about the axis z."""
     angle, distance = rng.uniform(0, 2 * np.pi), max(inner, 0.0) * np.sqrt(rng.uniform())
     place = [distance * np.cos(angle), distance * np.sin(angle), rng.uniform(low, high)]
     return np.asarray(turned(guest, rng).positions + place)
 
 
-def _is_free(positions: npt.NDArray[np.float64], filled: Atoms, config: FilledNanotubeConfig) -> bool:
+def _is_free(positions: FloatArray, filled: Atoms, config: FilledNanotubeConfig) -> bool:
     apart = filled.positions - positions[:, None]
     if config.tube.periodic:
         period = filled.cell[2, 2]

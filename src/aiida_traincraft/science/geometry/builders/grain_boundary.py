@@ -8,15 +8,15 @@ from itertools import product
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, model_validator
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.conversion import from_pymatgen, to_pymatgen
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.atoms.conversion import from_pymatgen, to_pymatgen
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length, UnitCell, unit_cell
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -27,7 +27,7 @@ Indices = tuple[
 ]
 
 
-class GrainBoundaryConfig(PluginConfig):
+class GrainBoundaryConfig(BuilderConfig):
     """Two grains that share a boundary plane, periodic in all directions: the cell holds two boundaries."""
 
     type: Literal['grain_boundary'] = 'grain_boundary'
@@ -112,7 +112,7 @@ def is_symmetric(axis: Triple, plane: Triple, angle: float) -> bool:
     """Whether the other grain, turned by an angle (degrees), has an equivalent plane of the cubic crystal there."""
     direction = np.asarray(axis) / np.linalg.norm(axis)
     # The other grain sees the plane turned back.
-    seen: npt.NDArray[np.float64] = Rotation.from_rotvec(-math.radians(angle) * direction).apply(plane)
+    seen: FloatArray = Rotation.from_rotvec(-math.radians(angle) * direction).apply(plane)
     whole = np.round(seen)
     return bool(np.allclose(seen, whole, atol=1e-5) and sorted(np.abs(whole)) == sorted(np.abs(plane)))
 

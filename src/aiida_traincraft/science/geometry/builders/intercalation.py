@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.geometry import get_distances
 from ase.neighborlist import neighbor_list
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science import fragments
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms import fragments
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.layered import LayeredConfig, layer_distance, stack_layers
-from aiida_traincraft.science.geometry.guests import make_guest, turned
+from aiida_traincraft.science.geometry.insertion import make_inserted, turned
 from aiida_traincraft.science.geometry.species import Species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
-FloatArray = npt.NDArray[np.float64]
 
-
-class IntercalationConfig(PluginConfig):
+class IntercalationConfig(BuilderConfig):
     """A layered crystal with guests in its galleries."""
 
     type: Literal['intercalation'] = 'intercalation'
@@ -77,7 +75,7 @@ def build_intercalation(config: IntercalationConfig, rng: np.random.Generator) -
         gallery_expansion = 0.35
     """
     host, layers = config.host, config.host.layers
-    spacing, guest = layer_distance(host), make_guest(config.guest, rng)
+    spacing, guest = layer_distance(host), make_inserted(config.guest, rng)
     filled = [(gallery + 1) % config.stage == 0 for gallery in range(layers)]
     spacings = [spacing + config.gallery_expansion * full for full in filled]
     if min(spacings) <= 0:

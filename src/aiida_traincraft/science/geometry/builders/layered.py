@@ -11,9 +11,9 @@ from ase import Atoms
 from ase.build import graphene, make_supercell, mx2
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -25,7 +25,7 @@ _ANGLE_TOLERANCE = 0.001
 _LONGEST_LIST = 8
 
 
-class LayeredConfig(PluginConfig):
+class LayeredConfig(BuilderConfig):
     """A stack of hexagonal layers; with vacuum, or periodic along the normal."""
 
     type: Literal['layered'] = 'layered'

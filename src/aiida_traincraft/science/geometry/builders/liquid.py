@@ -8,7 +8,7 @@ import numpy as np
 from ase import units
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.packing import pack
 from aiida_traincraft.science.geometry.species import Component, counts, make_components
 from aiida_traincraft.science.registry import register
@@ -18,7 +18,7 @@ Edge = Annotated[float, Field(gt=0, le=1000)]
 GRAMS_PER_CM3 = units.kg * 1e-3 / (units.m * 1e-2) ** 3
 
 
-class LiquidConfig(PluginConfig):
+class LiquidConfig(BuilderConfig):
     """A liquid or gas of one or several kinds of molecules; needs packmol."""
 
     type: Literal['liquid'] = 'liquid'

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.species import MOST_SMILES, Species, make_species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -15,7 +15,7 @@ from aiida_traincraft.science.structure import Structure
 Edge = Annotated[float, Field(gt=0, le=1000)]
 
 
-class MoleculeConfig(PluginConfig):
+class MoleculeConfig(BuilderConfig):
     """A molecule by name or SMILES."""
 
     type: Literal['molecule'] = 'molecule'

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import graphene, make_supercell
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -20,7 +20,7 @@ from aiida_traincraft.science.structure import Structure
 _SHEETS = {'C': ('C2', 1.42), 'BN': ('BN', 1.45)}
 
 
-class NanotubeConfig(PluginConfig):
+class NanotubeConfig(BuilderConfig):
     """A tube along z, rolled from a hexagonal sheet."""
 
     type: Literal['nanotube'] = 'nanotube'

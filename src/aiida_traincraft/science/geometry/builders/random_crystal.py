@@ -9,18 +9,18 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.defects import Element
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 Group = Annotated[int, Field(ge=1, le=230)]
 _ATTEMPTS = 30
-_MOST_ATOMS = 200
+LARGEST_RANDOM_CELL = 200
 
 
-class RandomCrystalConfig(PluginConfig):
+class RandomCrystalConfig(BuilderConfig):
     """Random crystals of exact composition."""
 
     type: Literal['random_crystal'] = 'random_crystal'
@@ -56,8 +56,8 @@ def build_random_crystal(config: RandomCrystalConfig, rng: np.random.Generator) 
         spacegroup = [14, 61, 136]
         n = 3
     """
-    if (n_atoms := sum(config.composition.values())) > _MOST_ATOMS:
-        raise ValueError(f'"composition" has {n_atoms} atoms, more than {_MOST_ATOMS}')
+    if (n_atoms := sum(config.composition.values())) > LARGEST_RANDOM_CELL:
+        raise ValueError(f'"composition" has {n_atoms} atoms, more than {LARGEST_RANDOM_CELL}')
     crystals = require('pyxtal', 'builder "random_crystal"')
     groups = _compatible(config)
     structures: list[Structure] = []

@@ -11,10 +11,10 @@ from ase import Atoms
 from ase.data import atomic_numbers, reference_states
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length, Prototype, UnitCell, unit_cell
 from aiida_traincraft.science.geometry.terminations import find_terminations, set_vacuum
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -25,7 +25,7 @@ Index = Annotated[int, Field(ge=-20, le=20)]
 _CUBIC = ('sc', 'fcc', 'bcc', 'diamond', 'zincblende', 'rocksalt', 'cesiumchloride', 'fluorite')
 
 
-class SlabConfig(PluginConfig):
+class SlabConfig(BuilderConfig):
     """A slab: a named facet of an element, or any cut of a crystal."""
 
     type: Literal['slab'] = 'slab'

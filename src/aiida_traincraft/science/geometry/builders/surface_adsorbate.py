@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science import fragments
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.conversion import to_pymatgen
+from aiida_traincraft.science.atoms import fragments
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.atoms.conversion import to_pymatgen
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.slab import SlabConfig, build_slabs
-from aiida_traincraft.science.geometry.guests import image_distance, make_guest, nearest_distance, turned
+from aiida_traincraft.science.geometry.insertion import image_distance, make_inserted, nearest_distance, turned
 from aiida_traincraft.science.geometry.species import Species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 Site = Literal['ontop', 'bridge', 'hollow']
-FloatArray = npt.NDArray[np.float64]
 _ATTEMPTS = 50
 
 
-class SurfaceAdsorbateConfig(PluginConfig):
+class SurfaceAdsorbateConfig(BuilderConfig):
     """A slab with adsorbates on its upper side."""
 
     type: Literal['surface_adsorbate'] = 'surface_adsorbate'
@@ -78,7 +77,7 @@ def build_surface_adsorbate(config: SurfaceAdsorbateConfig, rng: np.random.Gener
         coverage = 0.25
         height = 1.85
     """
-    guest = make_guest(config.adsorbate, rng)
+    guest = make_inserted(config.adsorbate, rng)
     structures = []
     for slab in build_slabs(config.slab):
         places, n_surface = find_sites(slab, config.sites, config.height)

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import FRAMEWORK, append, set_fragments
+from aiida_traincraft.science.atoms.fragments import FRAMEWORK, append, set_fragments
+from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.slab import SlabConfig, build_slab
 from aiida_traincraft.science.geometry.packing import pack
 from aiida_traincraft.science.geometry.species import Component, counts, make_components
@@ -16,7 +16,7 @@ from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 
-class SurfacePackingConfig(PluginConfig):
+class SurfacePackingConfig(BuilderConfig):
     """Molecules packed into the space above a slab; needs packmol."""
 
     type: Literal['surface_packing'] = 'surface_packing'

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
@@ -15,7 +15,7 @@ from aiida_traincraft.science.workspace import Workspace
 Uuid = Annotated[str, Field(pattern=r'^[0-9a-f-]{8,36}$')]
 
 
-class AiidaSourceConfig(PluginConfig):
+class AiidaSourceConfig(SourceConfig):
     """Structures of the AiiDA database: by UUID, of a group, or by a query."""
 
     profile: ClassVar[bool] = True

@@ -7,14 +7,14 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.sources.aiida import Uuid
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
 
-class DatasetSourceConfig(PluginConfig):
+class DatasetSourceConfig(SourceConfig):
     """Structures of a dataset, without their labels."""
 
     profile: ClassVar[bool] = True

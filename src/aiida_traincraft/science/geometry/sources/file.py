@@ -10,10 +10,10 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import FRAGMENT, infer_fragments, set_fragments
-from aiida_traincraft.science.geometry.claims import check_claims
-from aiida_traincraft.science.limits import check_size
+from aiida_traincraft.science.atoms.fragments import FRAGMENT, infer_fragments, set_fragments
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import SourceConfig
+from aiida_traincraft.science.geometry.declared_sizes import check_declared_sizes
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace, input_path
@@ -21,7 +21,7 @@ from aiida_traincraft.science.workspace import Workspace, input_path
 SliceText = Annotated[str, Field(pattern=r'^-?\d{0,9}:-?\d{0,9}(:(-?[1-9]\d{0,8})?)?$')]
 
 
-class FileSourceConfig(PluginConfig):
+class FileSourceConfig(SourceConfig):
     """Structures in one file or several."""
 
     type: Literal['file'] = 'file'
@@ -76,7 +76,7 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
 
 
 def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
-    check_claims(path, config.format, key)
+    check_declared_sizes(path, config.format, key)
     try:
         # All of them: asked for one, ASE gives the first frame of an extxyz for any index too negative.
         frames = ase.io.read(path, index=':', format=config.format, do_not_split_by_at_sign=True)

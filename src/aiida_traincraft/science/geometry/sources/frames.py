@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure, read_frames
 from aiida_traincraft.science.workspace import Workspace, input_path
 
 
-class FramesSourceConfig(PluginConfig):
+class FramesSourceConfig(SourceConfig):
     """Structures that were fetched when the campaign was launched, from a database or the network."""
 
     type: Literal['frames'] = 'frames'

@@ -9,10 +9,10 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.conversion import from_pymatgen
-from aiida_traincraft.science.extras import require
-from aiida_traincraft.science.limits import check_size
+from aiida_traincraft.science.atoms.conversion import from_pymatgen
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import SourceConfig
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
@@ -22,7 +22,7 @@ KEY = 'MP_API_KEY'
 Identifier = Annotated[str, Field(pattern=r'^(mp|mvc)-[0-9a-z]{1,20}$')]
 
 
-class MaterialsProjectConfig(PluginConfig):
+class MaterialsProjectConfig(SourceConfig):
     """Crystals by identifier; needs mp-api, and the user's key in the environment variable MP_API_KEY."""
 
     network: ClassVar[bool] = True

@@ -9,11 +9,11 @@ import numpy as np
 from ase import Atoms
 from pydantic import AfterValidator, Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.extras import MissingLibraryError, require
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.sources.file import check_numbers
 from aiida_traincraft.science.geometry.sources.url import check_address
-from aiida_traincraft.science.limits import check_size
+from aiida_traincraft.science.optional import MissingLibraryError, require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
@@ -26,7 +26,7 @@ def _checked(address: str) -> str:
     return address
 
 
-class OptimadeConfig(PluginConfig):
+class OptimadeConfig(SourceConfig):
     """Structures that fit a filter, of one provider or several; needs the client of OPTIMADE."""
 
     network: ClassVar[bool] = True

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import numpy as np
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import infer_fragments, set_fragments
+from aiida_traincraft.science.atoms.fragments import infer_fragments, set_fragments
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.sources.url import UrlConfig, read_url
 from aiida_traincraft.science.geometry.species import MOST_SMILES
 from aiida_traincraft.science.registry import register
@@ -20,7 +20,7 @@ SERVICE = 'https://pubchem.ncbi.nlm.nih.gov/rest/pug/compound'
 MAX_BYTES = 10_000_000
 
 
-class PubchemConfig(PluginConfig):
+class PubchemConfig(SourceConfig):
     """A molecule by number, name or SMILES."""
 
     network: ClassVar[bool] = True

@@ -8,14 +8,14 @@ import numpy as np
 from ase.build import bulk
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.species import Species, make_species
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
 
-class ScratchConfig(PluginConfig):
+class ScratchConfig(SourceConfig):
     """A molecule of ASE's G2 set, or the reference crystal of an element."""
 
     type: Literal['scratch'] = 'scratch'

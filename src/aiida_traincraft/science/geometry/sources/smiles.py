@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.extras import require
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.species import MOST_SMILES, conformers
+from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
 
-class SmilesConfig(PluginConfig):
+class SmilesConfig(SourceConfig):
     """A molecule by its SMILES; needs RDKit."""
 
     type: Literal['smiles'] = 'smiles'

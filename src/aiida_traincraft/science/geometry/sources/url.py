@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from pydantic import Field, field_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.sources.file import FileSourceConfig, SliceText, read_file
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -25,7 +25,7 @@ SCHEMES = ('http', 'https')
 BLOCK = 65536
 
 
-class UrlConfig(PluginConfig):
+class UrlConfig(SourceConfig):
     """A file behind http or https, in any format that ASE reads."""
 
     network: ClassVar[bool] = True

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.constraints import FixAtoms
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import FRAMEWORK, get_fragments
+from aiida_traincraft.science.atoms.arrays import BoolArray
+from aiida_traincraft.science.atoms.fragments import FRAMEWORK, get_fragments
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 KEYS = ('indices', 'elements', 'fragments', 'below_z')
 
 
-class ConstraintsConfig(PluginConfig):
+class ConstraintsConfig(TransformConfig):
     """Atoms to hold fixed; given twice, both sets of atoms are."""
 
     type: Literal['constraints'] = 'constraints'
@@ -74,7 +74,7 @@ def constraints(structure: Structure, config: ConstraintsConfig, rng: np.random.
     return Structure(atoms, {}, dict(structure.provenance))
 
 
-def _meant(atoms: Atoms, config: ConstraintsConfig) -> npt.NDArray[np.bool_]:
+def _meant(atoms: Atoms, config: ConstraintsConfig) -> BoolArray:
     if config.below_z is not None:
         meant = atoms.positions[:, 2] < config.below_z
         if not meant.any():

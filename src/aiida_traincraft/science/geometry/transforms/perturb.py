@@ -7,12 +7,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 
-class PerturbConfig(PluginConfig):
+class PerturbConfig(TransformConfig):
     """Gaussian displacements."""
 
     type: Literal['perturb'] = 'perturb'

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.spatial.transform import Rotation
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -16,7 +16,7 @@ Vector = tuple[float, float, float]
 AXES = {'x': (1.0, 0.0, 0.0), 'y': (0.0, 1.0, 0.0), 'z': (0.0, 0.0, 1.0)}
 
 
-class RotateConfig(PluginConfig):
+class RotateConfig(TransformConfig):
     """A rotation by an angle about an axis."""
 
     type: Literal['rotate'] = 'rotate'

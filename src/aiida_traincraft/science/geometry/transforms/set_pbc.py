@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 
-class SetPbcConfig(PluginConfig):
+class SetPbcConfig(TransformConfig):
     """Periodic directions; atoms and cell stay."""
 
     type: Literal['set_pbc'] = 'set_pbc'

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.arrays import IntArray
+from aiida_traincraft.science.config.kinds import TransformConfig
 
 
-class SitesConfig(PluginConfig):
+class SitesConfig(TransformConfig):
     """Base of the transforms that change some atoms: how many, or which."""
 
     count: int | None = Field(default=None, ge=0)
@@ -30,7 +30,7 @@ class SitesConfig(PluginConfig):
             raise ValueError('"sites" has an atom twice')
         return self
 
-    def choose(self, atoms: Atoms, element: str | None, key: str, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    def choose(self, atoms: Atoms, element: str | None, key: str, rng: np.random.Generator) -> IntArray:
         """Indices of the atoms changed.
 
         Parameters

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import get_fragments
+from aiida_traincraft.science.atoms.fragments import get_fragments
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
@@ -15,7 +15,7 @@ DECIMALS = 3
 """Coordinates (Å) that agree to so many decimals are one layer."""
 
 
-class SortConfig(PluginConfig):
+class SortConfig(TransformConfig):
     """What the atoms are sorted by; those that are equal in it keep their order."""
 
     type: Literal['sort'] = 'sort'

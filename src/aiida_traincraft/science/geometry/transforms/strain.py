@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_strain
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 Component = Annotated[float, Field(gt=-0.5, lt=0.5)]
 
 
-class StrainConfig(PluginConfig):
+class StrainConfig(TransformConfig):
     """A homogeneous strain of cell and atoms; components are fractions."""
 
     type: Literal['strain'] = 'strain'
@@ -35,7 +35,7 @@ class StrainConfig(PluginConfig):
         return self
 
 
-def deform(atoms: Atoms, deformation: npt.NDArray[np.float64]) -> Atoms:
+def deform(atoms: Atoms, deformation: FloatArray) -> Atoms:
     """Copy of atoms with every vector r (Å) of positions and cell mapped to r·F.
 
     Parameters
@@ -51,7 +51,7 @@ def deform(atoms: Atoms, deformation: npt.NDArray[np.float64]) -> Atoms:
     return deformed
 
 
-def random_strain(rng: np.random.Generator, largest: float) -> npt.NDArray[np.float64]:
+def random_strain(rng: np.random.Generator, largest: float) -> FloatArray:
     """Symmetric (3, 3) strain, each of its six components uniform in [−largest, largest]."""
     components = rng.uniform(-largest, largest, size=6)
     return np.take(components, [[0, 5, 4], [5, 1, 3], [4, 3, 2]])

@@ -5,26 +5,25 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms
 from ase.build import find_optimal_cell_shape, make_supercell
 from ase.cell import Cell
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import FRAGMENT, FRAMEWORK, get_fragments, repeat, set_fragments, unwrap
+from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray, IntArray
+from aiida_traincraft.science.atoms.fragments import FRAGMENT, FRAMEWORK, get_fragments, repeat, set_fragments, unwrap
+from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count
-from aiida_traincraft.science.limits import check_size
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 Row = tuple[int, int, int]
-IntArray = npt.NDArray[np.int64]
 SMALLEST_SHARE = 0.75
 """A cubic cell may be this much smaller than ``target_atoms`` asks, where that makes it more cubic."""
 
 
-class SupercellConfig(PluginConfig):
+class SupercellConfig(TransformConfig):
     """A larger cell of the same crystal."""
 
     type: Literal['supercell'] = 'supercell'
@@ -161,7 +160,7 @@ def _of_width(atoms: Atoms, width: float, shape: str) -> IntArray:
     return min(candidates, key=lambda matrix: (round(np.linalg.det(matrix)), _deviation(atoms, matrix)))
 
 
-def _nearly_cubic(atoms: Atoms, edges: npt.NDArray[np.float64]) -> list[IntArray]:
+def _nearly_cubic(atoms: Atoms, edges: FloatArray) -> list[IntArray]:
     """Right-handed matrices of the cells nearest to cubes with these edges (Å)."""
     inverse = np.linalg.inv(atoms.cell.array)
     matrices = [np.rint(edge * inverse).astype(np.int64) for edge in edges]
@@ -174,11 +173,11 @@ def _deviation(atoms: Atoms, matrix: IntArray) -> float:
     return round(float(np.linalg.norm(cell.lengths() / cell.volume ** (1 / 3) - 1.0)), 6)
 
 
-def _widths(atoms: Atoms, matrix: IntArray | None = None) -> npt.NDArray[np.float64]:
+def _widths(atoms: Atoms, matrix: IntArray | None = None) -> FloatArray:
     """Distances (3,) in Å between opposite faces of the cell or the supercell."""
     cell = atoms.cell.complete() if matrix is None else Cell(matrix @ atoms.cell.array)
     return np.asarray(1.0 / np.linalg.norm(cell.reciprocal(), axis=1))
 
 
-def _names(directions: npt.NDArray[np.bool_]) -> str:
+def _names(directions: BoolArray) -> str:
     return ', '.join(name for name, there in zip('abc', directions.tolist(), strict=True) if there)

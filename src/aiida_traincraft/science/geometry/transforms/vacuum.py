@@ -8,15 +8,15 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field
 
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.fragments import FRAGMENT, unwrap
+from aiida_traincraft.science.atoms.fragments import FRAGMENT, unwrap
+from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 
 AXES = {'a': (0,), 'b': (1,), 'c': (2,), 'all': (0, 1, 2)}
 
 
-class VacuumConfig(PluginConfig):
+class VacuumConfig(TransformConfig):
     """Vacuum along a cell vector, or along all three."""
 
     type: Literal['vacuum'] = 'vacuum'

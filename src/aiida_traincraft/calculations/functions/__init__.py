@@ -1,0 +1,1 @@
+"""Calcfunctions, by what they make."""

@@ -1,0 +1,1 @@
+"""Nodes of trained potentials, by who trained them."""

@@ -1,0 +1,98 @@
+"""Trained potentials as nodes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from aiida import orm
+
+from aiida_traincraft.science.calculators.potential import load_potential
+
+
+class PotentialData(orm.Data):
+    """A trained potential, whoever trained it: what exploration, scoring and reports ask of it."""
+
+    @property
+    def role(self) -> str:
+        """Code of ``[codes]`` that evaluates it."""
+        raise NotImplementedError
+
+    @property
+    def gives_forces(self) -> bool:
+        """Whether it has energies and forces."""
+        return True
+
+    @property
+    def properties(self) -> Collection[str]:
+        """What it gives: ``energy``, ``forces``, ``stress``, ``dipole``, ``polarizability``."""
+        return ('energy', 'forces', 'stress')
+
+    @property
+    def measure(self) -> str | None:
+        """What its uncertainty is: ``gamma`` (no unit), ``spread`` (eV/Å), or None if it has none."""
+        raise NotImplementedError
+
+    def job_table(self, head: str | None = None) -> dict[str, Any]:
+        """What a task on a compute node needs to know beside the files, as ``load_potential`` takes it."""
+        raise NotImplementedError
+
+    def head_for(self, levels: Collection[str]) -> str | None:
+        """Head that gives energies of these levels of theory (hashes); None where there is no choice."""
+        return None
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether its uncertainty says nothing although there is one."""
+        return False
+
+    @property
+    def elements(self) -> list[str]:
+        """Elements, alphabetical."""
+        return list(self.base.attributes.get('elements'))
+
+    @property
+    def e0(self) -> dict[str, float]:
+        """Isolated-atom energies (eV) by element."""
+        return {key: float(value) for key, value in self.base.attributes.get('e0').items()}
+
+    @property
+    def cutoff(self) -> float:
+        """Largest radial cutoff (Å)."""
+        return float(self.base.attributes.get('cutoff'))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What the trainer reported."""
+        return dict(self.base.attributes.get('metrics'))
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files that the node holds."""
+        return list(self.base.repository.list_object_names())
+
+    def write_files(self, folder: Path) -> None:
+        """Copy the potential's files into a folder."""
+        for name in self.files:
+            (folder / name).write_bytes(self.base.repository.get_object_content(name, mode='rb'))
+
+    def get_calculator(self, head: str | None = None, device: str = 'cpu') -> Any:
+        """ASE calculator with absolute energies; ``results['uncertainty']`` while ``with_uncertainty`` is set.
+
+        Parameters
+        ----------
+        head
+            Head of a multi-head model.
+        device
+            torch's name of the device that a MACE model runs on.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If the potential's own package (python-ace, mace-torch) is not installed here.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            self.write_files(Path(name))
+            return load_potential(self.job_table(head), Path(name), device)

@@ -1,0 +1,1 @@
+"""Files from elsewhere into the graph, and out of it."""

@@ -1,0 +1,1 @@
+"""Arrays, distances, fragments and sizes of atoms; conversion between libraries."""

@@ -1,0 +1,1 @@
+"""A whole campaign before and between its steps: preflight, stop criteria."""

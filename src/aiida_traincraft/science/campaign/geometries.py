@@ -1,0 +1,87 @@
+"""What speaks against the geometries of a campaign, and against drawing the first structures around them."""
+
+from __future__ import annotations
+
+import json
+
+from aiida_traincraft.science.calculators import (
+    NEEDED,
+    check_cell_sizes,
+    check_elements,
+    check_properties,
+    check_structures,
+)
+from aiida_traincraft.science.campaign.preflight import Preflight
+from aiida_traincraft.science.campaign.systems import all_systems
+from aiida_traincraft.science.config.campaign import CampaignConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig
+from aiida_traincraft.science.errors import ConfigIssue
+
+
+def check_sampling(preflight: Preflight) -> list[ConfigIssue]:
+    """Check that the first structures can be drawn: without a potential yet, forces and stress are the teacher's."""
+    config = preflight.config
+    teacher = config.labelling.teacher()
+    if teacher is not None:
+        return _check_stress(config, teacher)
+    return [
+        ConfigIssue(
+            f'{place}.sampling',
+            f'"{system.sampling.type}" needs forces before there is a potential, and labelling by '
+            f'"{config.labelling.type}" gives none cheaply: use "rattle" (for the test set too)',
+        )
+        for place, system in all_systems(config)
+        if system.sampling.needs_calculator
+    ]
+
+
+def _check_stress(config: CampaignConfig, teacher: CalculatorConfig) -> list[ConfigIssue]:
+    issues = []
+    for place, system in all_systems(config):
+        key = system.sampling.stress_key
+        if key is None:
+            continue
+        try:
+            check_properties(teacher, ('stress',), periodic=True)
+        except ValueError as error:
+            value = json.dumps(system.sampling.model_dump(mode='json')[key])
+            issues.append(ConfigIssue(f'{place}.sampling.{key}', f'"{key}" = {value} needs the stress: {error}'))
+    return issues
+
+
+def check_geometries(preflight: Preflight) -> list[ConfigIssue]:
+    """Find geometries that cannot be built."""
+    return [
+        ConfigIssue(f'{system.place}.geometry', system.error) for system in preflight.built if system.error is not None
+    ]
+
+
+def check_teacher(preflight: Preflight) -> list[ConfigIssue]:
+    """Find what the teacher cannot calculate, of the geometries and of what samplers add to them."""
+    config, issues = preflight.config, []
+    teacher = config.labelling.teacher()
+    if teacher is None:
+        return []
+    wanted = (*NEEDED, *sorted(config.training.needed_labels()))
+    for system in preflight.built:
+        try:
+            check_structures(teacher, system.structures, wanted)
+            check_elements(teacher, system.added)
+        except ValueError as error:
+            issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {system.place})'))
+    try:
+        check_cell_sizes(teacher, [structure for system in preflight.built for structure in system.structures])
+    except ValueError as error:
+        issues.append(ConfigIssue('labelling.calculator', str(error)))
+    return issues
+
+
+def check_coverage(preflight: Preflight) -> list[ConfigIssue]:
+    """Find elements that the test set asks for and no system trains."""
+    if not preflight.is_complete or any(system.error is not None for system in preflight.built):
+        return []
+    trained, tested = set[str](), set[str]()
+    for system in preflight.built:
+        (tested if system.place.startswith('test_set') else trained).update(system.elements)
+    names = ', '.join(sorted(tested - trained))
+    return [ConfigIssue('test_set', f'elements that no system trains: {names}')] if names else []

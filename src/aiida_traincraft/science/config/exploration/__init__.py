@@ -1,0 +1,1 @@
+"""Section ``[exploration]``: a module for each explorer."""

@@ -1,0 +1,1 @@
+"""Section ``[labelling]``: a module for each labeller."""

@@ -1,0 +1,1 @@
+"""Section ``[training]``: a module for each trainer."""

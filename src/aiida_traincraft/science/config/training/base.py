@@ -1,0 +1,54 @@
+"""What linear and nonlinear ACE share."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from aiida_traincraft.science.config.kinds import TrainerConfig
+
+Radials = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+
+
+Momenta = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+
+
+class PaceTraining(TrainerConfig):
+    """What linear and nonlinear ACE share: the basis."""
+
+    roles: ClassVar[tuple[str, ...]] = ('pace',)
+    """Codes of ``[codes]`` that it needs."""
+
+    cutoff: float = Field(default=5.5, gt=1.0, le=20.0)
+    """Radial cutoff (Å)."""
+    functions: Annotated[int, Field(ge=5)] | Literal['auto'] = 'auto'
+    """Functions per element; "auto" takes as many as the data carry: half the atoms of the rarest element."""
+    max_functions: int = Field(default=300, ge=5)
+    """Upper limit of functions per element with "auto"."""
+    nradmax_by_orders: Radials | None = None
+    """Radial functions per body order (2-body first); default is pacemaker's own template."""
+    lmax_by_orders: Momenta | None = None
+    """Angular momentum per body order (2-body first); goes with ``nradmax_by_orders``."""
+    radial_basis: Literal['SBessel', 'ChebExpCos', 'ChebPow', 'ChebLinear'] = 'SBessel'
+    """Radial functions."""
+    baseline: Literal['none', 'zbl'] = 'zbl'
+    """Core repulsion below the shortest distance of the training set."""
+    energy_weight: float = Field(default=20.0, gt=0)
+    """Weight of an energy per atom (eV) relative to a force component (eV/Å) in the linear fit."""
+    stress_weight: float = Field(default=20.0, ge=0)
+    """Weight of a stress component times the volume per atom (eV) relative to a force component; 0 leaves it out."""
+    ridge: list[Annotated[float, Field(ge=0)]] = [1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
+    """Ridge strengths tried in the linear fit on the hold-out set; the best is used with all data."""
+    holdout_fraction: float = Field(default=0.15, gt=0, lt=0.9)
+    """Fraction of the training structures held out for the ridge scan."""
+
+    @model_validator(mode='after')
+    def _orders(self) -> PaceTraining:
+        if (self.nradmax_by_orders is None) != (self.lmax_by_orders is None):
+            raise ValueError('"nradmax_by_orders" and "lmax_by_orders" go together')
+        if len(self.nradmax_by_orders or []) != len(self.lmax_by_orders or []):
+            raise ValueError('"nradmax_by_orders" and "lmax_by_orders" must have the same length')
+        if not self.ridge:
+            raise ValueError('"ridge" needs at least one value')
+        return self

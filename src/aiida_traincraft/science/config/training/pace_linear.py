@@ -1,0 +1,15 @@
+"""Section ``[training]``: the potential and how it is fitted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from aiida_traincraft.science.config.training.base import PaceTraining
+from aiida_traincraft.science.registry import register
+
+
+@register('trainer', 'pace_linear')
+class PaceLinearTraining(PaceTraining):
+    """Linear ACE by least squares on pyace's own basis: seconds."""
+
+    type: Literal['pace_linear'] = 'pace_linear'

@@ -1,0 +1,1 @@
+"""Labelled frames: reading, judging, near duplicates, splitting, health."""

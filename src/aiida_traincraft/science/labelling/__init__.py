@@ -1,0 +1,1 @@
+"""Guards of DFT codes: what becomes a label, and what is refused."""

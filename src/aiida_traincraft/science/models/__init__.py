@@ -1,0 +1,1 @@
+"""What a file of a potential is: reading, checking, evaluating."""

@@ -1,0 +1,117 @@
+"""An ACE potential file (B-basis ``.yaml``): load it safely, finish it, write it in one piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from ase.neighborlist import neighbor_list
+
+from aiida_traincraft.science.models.pyace_import import import_pyace
+
+Pair = tuple[str, str]
+
+CORE_SWITCH = 0.3
+"""Width (Å) over which the core repulsion takes over from ACE."""
+CORE_MARGIN = 0.02
+"""Distance (Å) that the core repulsion keeps from the shortest pair of the training set."""
+CORE_FRACTION = 0.7
+"""Largest onset of the core repulsion, as a fraction of the sum of the covalent radii."""
+
+
+def load_basis(path: Path) -> Any:
+    """Load a potential as pyace's ``ACEBBasisSet``.
+
+    Raises
+    ------
+    ValueError
+        If the file is absent, cannot be read, or holds another number of functions than its metadata says: a file
+        cut at the end of a line loads without complaint.
+    """
+    if not path.is_file():
+        raise ValueError(f'potential {path} does not exist')
+    try:
+        basis = import_pyace().ACEBBasisSet(str(path))
+    except RuntimeError as error:
+        raise ValueError(f'potential {path.name} cannot be read: {error}') from error
+    found, stated = sum(n_functions(basis).values()), dict(basis.metadata).get('nfunc')
+    if stated is not None and int(stated) != found:
+        raise ValueError(f'potential {path.name} is damaged: it holds {found} functions, its metadata says {stated}')
+    return basis
+
+
+def n_functions(basis: Any) -> dict[str, int]:
+    """Basis functions per element of an ``ACEBBasisSet``."""
+    ranks = zip(basis.elements_name, basis.basis_rank1, basis.basis, strict=True)
+    return {element: len(first) + len(others) for element, first, others in ranks}
+
+
+def shortest_distances(frames: Iterable[Atoms], cutoff: float) -> dict[Pair, float]:
+    """Shortest distance (Å) of each pair of elements (alphabetical) that comes within the cutoff (Å) anywhere."""
+    shortest: dict[Pair, float] = {}
+    for atoms in frames:
+        first, second, distances = neighbor_list('ijd', atoms, cutoff)
+        low, high = np.sort(np.stack([atoms.numbers[first], atoms.numbers[second]]), axis=0)
+        for key in np.unique(low * 1000 + high):
+            symbols = Atoms([key // 1000, key % 1000]).get_chemical_symbols()
+            pair = (min(symbols), max(symbols))
+            found = float(distances[low * 1000 + high == key].min())
+            shortest[pair] = min(found, shortest.get(pair, np.inf))
+    return shortest
+
+
+def core_onsets(elements: list[str], shortest: Mapping[Pair, float]) -> dict[Pair, float]:
+    """Distance (Å) below which the core repulsion acts, for every pair of the elements (alphabetical).
+
+    It stays below the shortest distance of the training set, where ACE is fitted, and below a fraction of the sum of
+    the covalent radii: a training set at low temperature must not put a hard wall beside the distances that a hotter
+    run reaches.
+    """
+    onsets = {}
+    for pair in combinations_with_replacement(sorted(elements), 2):
+        contact = sum(covalent_radii[atomic_numbers[element]] for element in pair)
+        onsets[pair] = float(min(shortest.get(pair, np.inf) - CORE_MARGIN, CORE_FRACTION * contact))
+    return onsets
+
+
+def add_core_repulsion(config: Any, elements: list[str], shortest: Mapping[Pair, float]) -> None:
+    """Add the universal ZBL repulsion at short distances to a ``BBasisConfiguration``, in place."""
+    index = {element: number for number, element in enumerate(sorted(elements))}
+    onsets = {(index[a], index[b]): onset for (a, b), onset in core_onsets(elements, shortest).items()}
+    import_pyace('pyace.generalfit').setup_zbl_inner_core_repulsion(config, onsets, dr_in=CORE_SWITCH)
+
+
+def remove_core_repulsion(config: Any) -> None:
+    """Undo :func:`add_core_repulsion`, in place: a trainer must see the bare ACE."""
+    bare = import_pyace().BBasisFunctionsSpecificationBlock()
+    blocks = config.funcspecs_blocks
+    for block in blocks:
+        for name in ('core_rep_parameters', 'r_in', 'delta_in', 'inner_cutoff_type', 'rho_cut', 'drho_cut'):
+            setattr(block, name, getattr(bare, name))
+    config.funcspecs_blocks = blocks
+
+
+def clear_metadata(config: Any) -> None:
+    """Drop all metadata, in place: pacemaker writes user name and dates, so that no two files are equal."""
+    for key in list(dict(config.metadata)):
+        del config.metadata[key]
+
+
+def write_potential(config: Any, path: Path, e0: Mapping[str, float]) -> None:
+    """Write a ``BBasisConfiguration`` atomically, with the isolated-atom energies (eV) and its size as metadata.
+
+    The file format has no place for E0: an isolated atom has zero energy, and who evaluates the potential adds E0.
+    """
+    basis = import_pyace().ACEBBasisSet(config)
+    clear_metadata(config)
+    config.metadata['nfunc'] = str(sum(n_functions(basis).values()))
+    config.metadata['E0'] = json.dumps({element: e0[element] for element in basis.elements_name})
+    partial = path.with_name(path.name + '.partial')
+    config.save(str(partial))
+    partial.rename(path)

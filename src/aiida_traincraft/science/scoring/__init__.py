@@ -1,0 +1,1 @@
+"""Errors of potentials, and what their uncertainty says of them."""

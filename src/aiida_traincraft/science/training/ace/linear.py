@@ -1,0 +1,233 @@
+"""Linear ACE: weighted ridge regression on energies, forces and stresses, with the ridge chosen on a hold-out set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.config.training.base import PaceTraining
+from aiida_traincraft.science.models.ace_file import Pair, add_core_repulsion, shortest_distances, write_potential
+from aiida_traincraft.science.models.pyace_import import import_pyace
+from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.training.ace.basis import basis_config, function_count
+from aiida_traincraft.science.training.ace.design import RowBuilder
+from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
+
+MIN_STRUCTURES_FOR_SCAN = 5
+
+
+@dataclass(frozen=True)
+class FitErrors:
+    """Root mean square errors: eV/atom, eV/Å (component), eV/Å³ (component; None without stress labels)."""
+
+    energy_rmse: float
+    force_rmse: float
+    stress_rmse: float | None
+
+
+@dataclass(frozen=True)
+class ScanRow:
+    """One ridge strength tried: the weighted mean square residual and the errors on the hold-out set."""
+
+    ridge: float
+    loss: float
+    errors: FitErrors
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    """A linear ACE potential on the cohesive scale (E0 subtracted), still without core repulsion.
+
+    Attributes
+    ----------
+    basis
+        pyace's ``BBasisConfiguration`` with the fitted coefficients.
+    coefficients
+        (n,), elements alphabetical.
+    n_functions
+        Functions per element.
+    ridge
+        Strength used with all data.
+    scan
+        What the hold-out set said; empty with fewer than five structures.
+    train
+        Errors on all structures.
+    holdout
+        Errors on the hold-out set of the fit without it; None without a scan.
+    shortest
+        Shortest distance (Å) of each pair of elements within the cutoff.
+    """
+
+    basis: Any
+    coefficients: FloatArray
+    n_functions: dict[str, int]
+    ridge: float
+    scan: list[ScanRow]
+    train: FitErrors
+    holdout: FitErrors | None
+    shortest: dict[Pair, float]
+
+
+@dataclass
+class _Block:
+    """Rows and labels of one structure; ``weights`` multiply both in the fit."""
+
+    matrix: FloatArray
+    target: FloatArray
+    weights: FloatArray
+    n_forces: int
+
+
+def fit_linear(
+    structures: Sequence[Structure],
+    config: PaceTraining,
+    e0: Mapping[str, float],
+    seed: int,
+    report: Callable[[str], None] = print,
+) -> LinearFit:
+    """Fit a linear ACE potential.
+
+    Minimises ``Σ w² (y − A c)² + ridge |c|²`` over energies per atom (weight ``energy_weight``), force components
+    (weight 1) and stress components (weight ``stress_weight`` × volume per atom, so that the virial per atom counts,
+    whatever the cell). A structure's ``provenance["weight"]`` multiplies all its weights. The ridge with the smallest
+    weighted residual on a random hold-out set is used for the final fit to all structures; with fewer than five
+    structures it is the middle one of those given.
+
+    Parameters
+    ----------
+    structures
+        Labelled with ``energy`` (eV), ``forces`` (eV/Å) and, if known, ``stress`` (eV/Å³), which is used for
+        structures that are periodic in three directions.
+    config
+        Basis, weights and ridge strengths; an embedding is ignored.
+    e0
+        Energy of the isolated atom (eV) of each element; subtracted from the labels.
+    seed
+        Of the hold-out split.
+    report
+        Takes one line of progress at a time.
+
+    Raises
+    ------
+    ValueError
+        If labels or E0s are missing or not finite, there are too few atoms, or pyace cannot take a structure.
+    """
+    check_labels(structures, e0)
+    elements = sorted({element for structure in structures for element in structure.elements})
+    linear = PaceTraining.model_validate(config.model_dump(include=set(PaceTraining.model_fields)))
+    basis = basis_config(linear, elements, function_count(linear, structures))
+    builder = RowBuilder(import_pyace().ACEBBasisSet(basis))
+    report(f'{len(structures)} structures, functions per element: {builder.counts}')
+    blocks = [_block(builder, structure, linear, e0) for structure in structures]
+    ridges = sorted(linear.ridge)
+    scan = []
+    if len(blocks) >= MIN_STRUCTURES_FOR_SCAN:
+        scan = _scan(blocks, ridges, linear.holdout_fraction, np.random.default_rng(seed))
+        for row in scan:
+            report(f'ridge {row.ridge:.0e}: hold-out loss {row.loss:.3e}, {_describe(row.errors)}')
+    best = min(scan, key=lambda row: row.loss) if scan else None
+    ridge = ridges[len(ridges) // 2] if best is None else best.ridge
+    coefficients = _solve(blocks, [ridge])[0]
+    train = _errors(blocks, coefficients)
+    report(f'ridge {ridge:.0e} on all structures: {_describe(train)}')
+    return LinearFit(
+        basis=_with_coefficients(builder.basis, coefficients),
+        coefficients=coefficients,
+        n_functions=builder.counts,
+        ridge=ridge,
+        scan=scan,
+        train=train,
+        holdout=None if best is None else best.errors,
+        shortest=shortest_distances((structure.atoms for structure in structures), linear.cutoff),
+    )
+
+
+def save_potential(fit: LinearFit, path: Path, config: PaceTraining, e0: Mapping[str, float]) -> None:
+    """Write the potential (``.yaml``) with the core repulsion that the config asks for, and E0 as metadata."""
+    basis = fit.basis.copy()
+    if config.baseline == 'zbl':
+        add_core_repulsion(basis, list(fit.n_functions), fit.shortest)
+    write_potential(basis, path, e0)
+
+
+def _block(builder: RowBuilder, structure: Structure, config: PaceTraining, e0: Mapping[str, float]) -> _Block:
+    atoms, properties = structure.atoms, structure.properties
+    with_stress = config.stress_weight > 0 and 'stress' in properties and bool(atoms.pbc.all())
+    rows = builder.rows(atoms, stress=with_stress)
+    count = len(atoms)
+    matrices = [rows.energy[None, :], rows.forces]
+    targets = [np.array([cohesive_energy(structure, e0) / count]), np.ravel(properties['forces'])]
+    weights = [np.array([config.energy_weight]), np.ones(3 * count)]
+    if rows.stress is not None:
+        matrices.append(rows.stress)
+        targets.append(np.ravel(properties['stress']))
+        weights.append(np.full(6, config.stress_weight * atoms.get_volume() / count))
+    factor = float(structure.provenance.get('weight', 1.0))
+    return _Block(np.concatenate(matrices), np.concatenate(targets), factor * np.concatenate(weights), 3 * count)
+
+
+def _scan(
+    blocks: Sequence[_Block], ridges: Sequence[float], fraction: float, rng: np.random.Generator
+) -> list[ScanRow]:
+    order = rng.permutation(len(blocks))
+    n_out = max(1, round(fraction * len(blocks)))
+    held, kept = [blocks[i] for i in order[:n_out]], [blocks[i] for i in order[n_out:]]
+    rows = []
+    for ridge, coefficients in zip(ridges, _solve(kept, ridges), strict=True):
+        residuals = np.concatenate([block.weights * (block.target - block.matrix @ coefficients) for block in held])
+        rows.append(ScanRow(ridge, float(np.mean(residuals**2)), _errors(held, coefficients)))
+    return rows
+
+
+def _solve(blocks: Sequence[_Block], ridges: Iterable[float]) -> list[FloatArray]:
+    """Ridge solutions for all strengths from one QR and one SVD: c = V s/(s² + ridge) Uᵀ y."""
+    weighted = [np.column_stack([block.matrix, block.target]) * block.weights[:, None] for block in blocks]
+    # R of the augmented matrix holds AᵀA and Aᵀy, so the SVD is of n columns, not of all rows.
+    reduced = np.asarray(np.linalg.qr(np.concatenate(weighted), mode='r'), float)
+    left, singular, right = np.linalg.svd(reduced[:, :-1], full_matrices=False)
+    projected = left.T @ reduced[:, -1]
+    # A ridge of zero leaves out what double precision cannot resolve.
+    usable = singular > singular.max() * np.finfo(float).eps * max(reduced.shape)
+    solutions = []
+    for ridge in ridges:
+        filtered = np.zeros_like(singular)
+        filtered[usable] = singular[usable] / (singular[usable] ** 2 + ridge)
+        solutions.append(right.T @ (filtered * projected))
+    return solutions
+
+
+def _errors(blocks: Sequence[_Block], coefficients: FloatArray) -> FitErrors:
+    energies, forces, stresses = [], [], []
+    for block in blocks:
+        difference = block.matrix @ coefficients - block.target
+        energies.append(difference[:1])
+        forces.append(difference[1 : 1 + block.n_forces])
+        stresses.append(difference[1 + block.n_forces :])
+    stress = np.concatenate(stresses)
+    return FitErrors(
+        energy_rmse=_rms(np.concatenate(energies)),
+        force_rmse=_rms(np.concatenate(forces)),
+        stress_rmse=_rms(stress) if len(stress) else None,
+    )
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _describe(errors: FitErrors) -> str:
+    text = f'{1e3 * errors.energy_rmse:.2f} meV/atom, {1e3 * errors.force_rmse:.2f} meV/Å'
+    return text if errors.stress_rmse is None else f'{text}, {1e3 * errors.stress_rmse:.3f} meV/Å³'
+
+
+def _with_coefficients(basis: Any, coefficients: FloatArray) -> Any:
+    # pyace takes a longer list without complaint.
+    if len(coefficients) != len(basis.basis_coeffs):
+        raise RuntimeError(f'{len(coefficients)} coefficients for {len(basis.basis_coeffs)} functions')
+    basis.basis_coeffs = list(coefficients)
+    return basis.to_BBasisConfiguration()

@@ -1,0 +1,1 @@
+"""From a config to MACE's own input files, and back."""

@@ -1,0 +1,93 @@
+"""The one entry point that a compute node runs: ``python traincraft.zip`` in a job's folder.
+
+Reads ``task.json`` (``{"task": name, "parameters": {...}}``), calls ``run`` of ``science.worker.tasks.<name>``, and
+writes ``result.json``: ``{"status": "ok" | "error", "seconds": ..., "versions": {...}, ...}``. An error carries
+``kind`` and ``message``; the parser turns the kind into an exit code. Progress goes to standard output, one line at a
+time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import sys
+import time
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from aiida_traincraft.science.errors import TaskError
+
+TASK_FILE = 'task.json'
+RESULT_FILE = 'result.json'
+_VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch', 'torch', 'tblite')
+
+
+def run_task(folder: Path) -> dict[str, Any]:
+    """Run the task described in a folder and write its result there.
+
+    Parameters
+    ----------
+    folder
+        Absolute path of the job's folder.
+
+    Returns
+    -------
+    dict
+        What was written to ``result.json``.
+    """
+    start = time.monotonic()
+    result: dict[str, Any]
+    try:
+        request = json.loads((folder / TASK_FILE).read_text())
+        module = importlib.import_module(f'aiida_traincraft.science.worker.tasks.{request["task"]}')
+        result = {'status': 'ok'} | _storable(module.run(request['parameters'], folder))
+    except TaskError as error:
+        result = {'status': 'error', 'kind': error.kind, 'message': str(error)}
+    except ModuleNotFoundError as error:
+        traceback.print_exc()
+        result = {
+            'status': 'error',
+            'kind': 'missing_package',
+            'message': f'{error.name} is not installed for {sys.executable}',
+        }
+    except Exception as error:
+        traceback.print_exc()
+        result = {'status': 'error', 'kind': 'bad_input', 'message': f'{type(error).__name__}: {error}'}
+    result |= {'seconds': round(time.monotonic() - start, 3), 'versions': versions()}
+    partial = folder / f'{RESULT_FILE}.partial'
+    partial.write_text(json.dumps(result, allow_nan=False))
+    # A rename is atomic: the parser never sees half a file.
+    partial.rename(folder / RESULT_FILE)
+    return result
+
+
+def _storable(result: dict[str, Any]) -> dict[str, Any]:
+    """Refuse here what JSON cannot hold: without a result file the parser would know no reason."""
+    try:
+        json.dumps(result, allow_nan=False)
+    except ValueError as error:
+        raise TaskError('not_finite', f'the result holds NaN or infinity: {error}') from error
+    return result
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    found = {'python': platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def main() -> int:
+    """Run the task of the working directory; exit status 1 on an error."""
+    result = run_task(Path.cwd())
+    if result['status'] == 'error':
+        print(f'ERROR ({result["kind"]}): {result["message"]}', file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,55 @@
+"""Fit a linear ACE potential: seconds, and no TensorFlow."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
+from aiida_traincraft.science.structure import read_frames
+from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+
+
+def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Fit a potential to ``dataset.frames`` and write ``potential.yaml``.
+
+    Parameters
+    ----------
+    parameters
+        ``training`` (the config), ``e0`` (eV of each isolated atom), ``seed`` (of the hold-out split).
+    folder
+        Job folder.
+
+    Returns
+    -------
+    dict
+        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``n_structures``, ``ridge``, ``scan`` (the ridges
+        tried), ``train`` and ``holdout`` errors (eV/atom, eV/Å, eV/Å³), ``shortest`` distances (Å) per pair, and
+        ``fit_seconds``.
+
+    Raises
+    ------
+    ValueError
+        If the training set cannot be used.
+    """
+    begin = time.monotonic()
+    config = PaceLinearTraining.model_validate(parameters['training'])
+    structures = read_frames(folder / 'dataset.frames')
+    fit = fit_linear(
+        structures, config, parameters['e0'], int(parameters['seed']), report=lambda line: print(line, flush=True)
+    )
+    save_potential(fit, folder / 'potential.yaml', config, parameters['e0'])
+    return {
+        'elements': list(fit.n_functions),
+        'cutoff': config.cutoff,
+        'n_functions': fit.n_functions,
+        'n_structures': len(structures),
+        'ridge': fit.ridge,
+        'scan': [{'ridge': row.ridge, 'loss': row.loss, **asdict(row.errors)} for row in fit.scan],
+        'train': asdict(fit.train),
+        'holdout': None if fit.holdout is None else asdict(fit.holdout),
+        'shortest': {'-'.join(pair): distance for pair, distance in sorted(fit.shortest.items())},
+        'fit_seconds': round(time.monotonic() - begin, 3),
+    }

@@ -1,0 +1,1 @@
+"""What varies behind one set of ports: labellers, trainers and explorers, found by entry points."""
