@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida_traincraft.workchains.checks.ace import complete_trainer
 
 from aiida_traincraft.data.potentials.base import PotentialData
-from aiida_traincraft.launch.campaign_builder import train_builder_from_config
+from aiida_traincraft.launch.train_builder import train_builder_from_config
 from aiida_traincraft.science.config.loader import load_campaign
 from aiida_traincraft.science.errors import ConfigError
-from aiida_traincraft.workchains.checks.ace import complete_trainer
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.provenance.lineage import ancestors
 from aiida_traincraft.provenance.queries import (
-    cycle_of,
     find_campaigns,
     find_datasets,
     find_labels,
@@ -19,6 +18,7 @@ from aiida_traincraft.provenance.queries import (
     load_campaign_node,
 )
 from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.workchains.campaign_keys import number_of
 
 
 @pytest.fixture(scope='module')
@@ -161,4 +161,4 @@ def test_a_cycle_needs_its_campaign():
     ('key', 'cycle'), [('label_test', 0), ('build_structures', 0), ('label_003', 3), ('explore_012', 12)]
 )
 def test_cycle_of_a_key(key, cycle):
-    assert cycle_of(key) == cycle
+    assert number_of(key) == cycle

@@ -13,7 +13,8 @@ from aiida_traincraft.data.dataset import DatasetData, DatasetRow
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.reading import read_structures
-from aiida_traincraft.launch.campaign_builder import builder_from_config, train_builder_from_config
+from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.launch.train_builder import train_builder_from_config
 from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.science.errors import ConfigError
 from aiida_traincraft.science.structure import Structure

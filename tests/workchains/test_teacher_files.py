@@ -7,7 +7,7 @@ from aiida import orm
 
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.science.config.loader import parse_campaign
-from aiida_traincraft.workchains.label_ase import LabelAseWorkChain
+from aiida_traincraft.workchains.seams.labeller import labeller_of
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def level(campaign_content, python_code):
 
     def find(path, code=python_code):
         labelling = {'type': 'ase', 'calculator': {'type': 'mace', 'model': str(path)}}
-        config = orm.Dict(parse_campaign(campaign_content | {'labelling': labelling}).model_dump(mode='json'))
-        content = LabelAseWorkChain.level_content({'config': config, 'codes': {'ase': code}}, ())
+        section = parse_campaign(campaign_content | {'labelling': labelling}).labelling
+        content = labeller_of(section).level_of_theory({'codes': {'ase': code}}, frozenset())
         return LevelOfTheoryData.get_or_create(content)
 
     return find

@@ -13,9 +13,9 @@ from aiida.engine import CalcJob, WorkChain
 from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.ase_label import AseLabelCalculation
-from aiida_traincraft.science.registry import names
+from aiida_traincraft.science.registry import get, names
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
-from aiida_traincraft.workchains.label import Labeller, labeller_of
+from aiida_traincraft.workchains.seams.base import Seam, workchain_of
 
 GROUPS = ('aiida.calculations', 'aiida.data', 'aiida.parsers', 'aiida.workflows')
 # What AiiDA asks its subclasses to write, and what the sliding window changes on purpose.
@@ -83,16 +83,14 @@ def test_workchain_path_and_class_keep_step(point):
     assert point.value == f'aiida_traincraft.workchains.{path}:{class_name(point.name, "WorkChain")}'
 
 
-@pytest.mark.parametrize('name', ['ase', 'potential', 'quantumespresso'])
-def test_every_labeller_has_its_workchain(name):
-    assert issubclass(labeller_of(name), Labeller)
-
-
-@pytest.mark.parametrize('kind', ['trainer', 'explorer'])
-def test_every_type_of_the_config_has_its_workchain(kind):
-    seam = {'trainer': 'train', 'explorer': 'explore'}[kind]
-    found = {point.name for point in points('aiida.workflows')}
-    assert {f'traincraft.{seam}.{name}' for name in names(kind)} <= found
+@pytest.mark.parametrize(('kind', 'prefix'), [('labeller', 'label'), ('trainer', 'train'), ('explorer', 'explore')])
+def test_every_type_of_the_config_has_its_workchain_and_hooks(kind, prefix):
+    found = names(kind)
+    assert len(found) == {'labeller': 3, 'trainer': 3, 'explorer': 1}[kind]
+    for name in found:
+        hooks = workchain_of(prefix, get(kind, name).config.model_construct(type=name)).hooks
+        assert issubclass(hooks, Seam)
+        assert hooks.prefix == prefix
 
 
 @pytest.mark.parametrize(

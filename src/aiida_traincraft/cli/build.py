@@ -1,11 +1,14 @@
-"""``traincraft build`` and ``validate``: what a campaign file says, without a profile."""
+"""``traincraft build`` and ``validate``: what a campaign file says."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from aiida_traincraft.science.campaign.systems import BuiltSystem
 
 
 @click.command()
@@ -45,42 +48,59 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument('campaigns', nargs=-1, required=True, type=click.Path(path_type=Path))
-def validate(campaigns: tuple[Path, ...]) -> None:
-    """Check campaign files, and build their geometries, without a profile; all errors at once."""
-    from aiida_traincraft.science.campaign.systems import build_systems, check_systems
-    from aiida_traincraft.science.campaign.validators import check_campaign
-    from aiida_traincraft.science.config.loader import load_campaign
+@click.pass_obj
+def validate(profile: str | None, campaigns: tuple[Path, ...]) -> None:
+    """Check campaign files as "run" does, all errors at once; without a profile, all that needs none."""
+    from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.science.errors import ConfigError
 
+    if has_profile := profile is not None or profiles.has_default():
+        profiles.load(profile)
     errors = []
     for campaign in campaigns:
         try:
-            config = load_campaign(campaign)
-            built = list(build_systems(config, campaign.resolve().parent))
-            elements = {element for system in built for element in system.elements}
-            issues = check_systems(config, built)
-            known = set() if any(system.at_launch for system in built) else elements
-            issues += check_campaign(config, known, campaign.resolve().parent)
-            if issues:
-                raise ConfigError(issues, campaign.name)
+            built = _checked(campaign, has_profile)
         except ConfigError as error:
             errors.append(str(error))
             continue
         n_structures = sum(len(system.structures) for system in built)
         click.echo(f'{campaign}: valid; {len(built)} systems, {n_structures} starting structures')
         _tell_later(built)
+    if not has_profile:
+        click.echo('without a profile: codes, pseudopotentials and stored potentials are not checked')
     if errors:
         raise click.ClickException('\n'.join(errors))
 
 
-def _tell_later(built: list[Any]) -> None:
+def _checked(campaign: Path, has_profile: bool) -> list[BuiltSystem]:
+    """Systems of a campaign that nothing speaks against."""
+    from aiida_traincraft.science.campaign.checks import CHECKS
+    from aiida_traincraft.science.campaign.preflight import Preflight, examine
+    from aiida_traincraft.science.config.loader import load_campaign
+    from aiida_traincraft.science.errors import ConfigError
+
+    config, folder = load_campaign(campaign), campaign.resolve().parent
+    if has_profile:
+        from aiida_traincraft.launch.checks import frozen_preflight
+
+        with frozen_preflight(config, folder) as (preflight, issues):
+            built = preflight.built
+    else:
+        preflight = Preflight(config, folder)
+        built, issues = preflight.built, examine(preflight, CHECKS)
+    if issues:
+        raise ConfigError(issues, campaign.name)
+    return built
+
+
+def _tell_later(built: list[BuiltSystem]) -> None:
     for system in built:
         if system.at_launch:
             source = system.config.geometry.source.type
             click.echo(f'{system.place} ({system.config.name}): source "{source}" is read from a profile at launch')
 
 
-def _table(built: list[Any]) -> Any:
+def _table(built: list[BuiltSystem]) -> Any:
     """One row per system, of its first structure."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table

@@ -19,6 +19,11 @@ from aiida.manage.configuration import get_config, load_profile
 DAEMON_TIMEOUT = 20
 
 
+def has_default() -> bool:
+    """Whether there is a default profile."""
+    return get_config(create=False).default_profile_name is not None
+
+
 def load(name: str | None) -> str:
     """Load a profile and return its name.
 

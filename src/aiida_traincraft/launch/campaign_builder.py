@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from aiida import orm
 from aiida.engine import ProcessBuilder
 
-from aiida_traincraft.launch.checks import check_campaign, dielectric_trainer
-from aiida_traincraft.launch.frozen_sources import freeze_sources
+from aiida_traincraft.launch.checks import dielectric_trainer, frozen_preflight
 from aiida_traincraft.launch.inputs import plugin_files, store_sources, validation_holders
 from aiida_traincraft.science.campaign.preflight import Preflight
 from aiida_traincraft.science.config.campaign import CampaignConfig
@@ -32,15 +30,14 @@ def builder_from_config(config: CampaignConfig | Path | str) -> ProcessBuilder:
     if not isinstance(config, CampaignConfig):
         folder = Path(config).resolve().parent
         config = load_campaign(Path(config))
-    with tempfile.TemporaryDirectory() as store:
-        return _builder(freeze_sources(config, folder, Path(store)), folder)
+    with frozen_preflight(config, folder) as (preflight, issues):
+        if issues:
+            raise ConfigError(issues, config.run.name)
+        return _builder(preflight)
 
 
-def _builder(config: CampaignConfig, folder: Path) -> ProcessBuilder:
-    preflight, issues = check_campaign(Preflight(config, folder))
-    if issues:
-        raise ConfigError(issues, config.run.name)
-
+def _builder(preflight: Preflight) -> ProcessBuilder:
+    config, folder = preflight.config, preflight.folder
     content = config.model_dump(mode='json')
     content['labelling'] = labeller_of(config.labelling).complete(preflight.elements, folder).section
     trainer = trainer_of(config.training).complete(preflight.elements, folder)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from aiida import orm
 from aiida.common import exceptions
 
+from aiida_traincraft.launch.frozen_sources import freeze_sources
 from aiida_traincraft.launch.interpreters import check_interpreters
 from aiida_traincraft.science.campaign.checks import CHECKS
 from aiida_traincraft.science.campaign.preflight import Check, Preflight, examine
@@ -20,18 +23,33 @@ from aiida_traincraft.workchains.seams.labeller import labeller_of
 from aiida_traincraft.workchains.seams.trainer import trainer_of
 
 
-def check_campaign(preflight: Preflight) -> tuple[Preflight, list[ConfigIssue]]:
-    """Ask every check that there is, in a loaded profile.
+@contextmanager
+def frozen_preflight(config: CampaignConfig, folder: Path) -> Iterator[tuple[Preflight, list[ConfigIssue]]]:
+    """Fetch what is fetched at launch, and ask every check that there is, in a loaded profile.
 
-    Returns
-    -------
+    Parameters
+    ----------
+    config
+        The campaign as given.
+    folder
+        Folder that relative paths refer to.
+
+    Yields
+    ------
     Preflight, list of ConfigIssue
-        The preflight with the codes that were found, and all that speaks against the campaign.
+        The preflight with the codes that were found, and all that speaks against the campaign. Files of what was
+        fetched are there until the context ends.
+
+    Raises
+    ------
+    ConfigError
+        If something cannot be fetched.
     """
-    config = preflight.config
-    codes, issues = find_codes(config.codes, needed_roles(config))
-    preflight = replace(preflight, codes=codes)
-    return preflight, issues + check_interpreters(codes) + examine(preflight, (*CHECKS, *seam_checks(config)))
+    with tempfile.TemporaryDirectory() as store:
+        config = freeze_sources(config, folder, Path(store))
+        codes, issues = find_codes(config.codes, needed_roles(config))
+        preflight = Preflight(config, folder, codes)
+        yield preflight, issues + check_interpreters(codes) + examine(preflight, (*CHECKS, *seam_checks(config)))
 
 
 def seam_checks(config: CampaignConfig) -> list[Check]:

@@ -35,15 +35,18 @@ class Trainer(Seam[Section]):
 
     def check(self, preflight: Preflight) -> list[ConfigIssue]:
         """Find out whether the potential can drive explorations, and what would make the training fail."""
-        issues = []
-        if 'forces' not in self.section.given_properties():
-            model = getattr(self.section, self.model_key)
-            message = (
-                f'{model} gives no forces, so nothing can be explored with it; train it on the dataset of a '
-                'campaign: "traincraft train FILE --dataset CAMPAIGN"'
-            )
-            issues.append(self.issue(self.model_key, message))
-        return issues + self.check_start(preflight.elements, preflight.folder)
+        return self.check_forces() + self.check_start(preflight.elements, preflight.folder)
+
+    def check_forces(self) -> list[ConfigIssue]:
+        """Find out whether the potential can drive explorations."""
+        if 'forces' in self.section.given_properties():
+            return []
+        model = getattr(self.section, self.model_key)
+        message = (
+            f'{model} gives no forces, so nothing can be explored with it; train it on the dataset of a '
+            'campaign: "traincraft train FILE --dataset CAMPAIGN"'
+        )
+        return [self.issue(self.model_key, message)]
 
     def check_start(self, elements: frozenset[str], folder: Path) -> list[ConfigIssue]:
         """Find out what would make the training fail: models to start from, further datasets.

@@ -19,7 +19,7 @@ from aiida_traincraft.science.training.mace.log import (
 )
 from aiida_traincraft.science.training.mace.watch import TrainingWatch, is_whole
 
-RECORDED = Path(__file__).parents[2] / 'recorded' / 'mace_train'
+RECORDED = Path(__file__).parents[3] / 'recorded' / 'mace_train'
 RESULTS = 'results/potential_run-3_train.txt'
 
 

@@ -2,15 +2,16 @@
 
 import pytest
 
-from aiida_traincraft.launch.campaign_builder import check_geometries
+from aiida_traincraft.science.campaign.checks import CHECKS
+from aiida_traincraft.science.campaign.preflight import Preflight, examine
 from aiida_traincraft.science.config.loader import parse_campaign
 
 
 @pytest.fixture
 def issues(campaign_content, tmp_path):
     def check(**sections):
-        _, found = check_geometries(parse_campaign(campaign_content | sections), tmp_path)
-        return {issue.path: issue.message for issue in found}
+        preflight = Preflight(parse_campaign(campaign_content | sections), tmp_path)
+        return {issue.path: issue.message for issue in examine(preflight, CHECKS)}
 
     return check
 

@@ -11,7 +11,7 @@ from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.science.config.training.mace import MaceTraining
 from aiida_traincraft.science.errors import ConfigError
-from aiida_traincraft.workchains.checks.mace import check_mace
+from aiida_traincraft.workchains.seams.trainer import trainer_of
 
 
 @pytest.fixture
@@ -28,8 +28,11 @@ def messages(tmp_path):
     """Function that gives the issues of a section by their key."""
 
     def check(elements=('Cu',), explores=True, **section):
-        training = MaceTraining.model_validate(section)
-        return {issue.path: issue.message for issue in check_mace(training, elements, tmp_path, explores)}
+        trainer = trainer_of(MaceTraining.model_validate(section))
+        found = trainer.check_start(frozenset(elements), tmp_path)
+        if explores:
+            found += trainer.check_forces()
+        return {issue.path: issue.message for issue in found}
 
     return check
 

@@ -7,8 +7,8 @@ import pytest
 from ase.build import bulk
 
 from aiida_traincraft.launch.campaign_builder import builder_from_config
-from aiida_traincraft.science.campaign.systems import check_sampling
-from aiida_traincraft.science.config.campaign import CampaignConfig
+from aiida_traincraft.science.campaign.geometries import check_sampling
+from aiida_traincraft.science.campaign.preflight import Preflight
 from aiida_traincraft.science.config.loader import parse_campaign
 
 MD = {'type': 'md', 'temperature': 300.0}
@@ -16,12 +16,12 @@ RATTLE = {'type': 'rattle'}
 
 
 @pytest.fixture
-def parsed(campaign_content):
-    def parse(sampling, test_sampling, **sections) -> CampaignConfig:
+def parsed(campaign_content, tmp_path):
+    def parse(sampling, test_sampling, **sections) -> Preflight:
         first = campaign_content['systems'][0]
         campaign_content['systems'] = [first, first | {'name': 'second', 'sampling': sampling}]
         campaign_content['test_set']['systems'][0]['sampling'] = test_sampling
-        return parse_campaign(campaign_content | sections)
+        return Preflight(parse_campaign(campaign_content | sections), tmp_path)
 
     return parse
 

@@ -13,8 +13,8 @@ from aiida_traincraft.science.training.mace.input import label_counts
 from aiida_traincraft.science.worker.main import run_task
 from aiida_traincraft.science.worker.tasks import mace_data
 
-RECORDED = Path(__file__).parents[2] / 'recorded' / 'mace_train' / 'good'
-SOURCE = Path(mace_data.__file__).parents[3]
+RECORDED = Path(__file__).parents[3] / 'recorded' / 'mace_train' / 'good'
+SOURCE = Path(mace_data.__file__).parents[4]
 FOUNDATION = {'foundation': {'file': 'x.model'}, 'r_max': 4.0}
 RUN = """
 import sys

@@ -28,7 +28,7 @@ TRAINING = {
     'display_step': 2,
     'batch_size': 4,
 }
-SOURCE = Path(pace_train.__file__).parents[3]
+SOURCE = Path(pace_train.__file__).parents[4]
 
 
 def prepare(folder, frames, training=TRAINING, start='warm', max_seconds=None, test=()):

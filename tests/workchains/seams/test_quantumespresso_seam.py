@@ -13,10 +13,10 @@ from ase import Atoms
 
 from aiida_traincraft.data.level_of_theory import differences
 from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
-from aiida_traincraft.workchains.checks.pw import check_labelling
-from aiida_traincraft.workchains.label_qe import LabelQeWorkChain
+from aiida_traincraft.workchains.seams.labeller import labeller_of
 
 UPF = '<UPF version="2.0.1"><PP_HEADER element="{}" z_valence="{}" functional="{}"/></UPF>\n'
 VALENCE = {'H': 1, 'C': 4, 'Si': 4, 'Fe': 16}
@@ -57,7 +57,7 @@ def issues(stub_family) -> Callable[..., list[ConfigIssue]]:
     def check(elements: Sequence[str] = ('Si',), pw: Any = None, **keys: Any) -> list[ConfigIssue]:
         section = QuantumEspressoLabelling.model_validate({'pseudo_family': stub_family.label} | keys)
         before = count()
-        found = check_labelling(section, set(elements), pw)
+        found = labeller_of(section).check_elements(frozenset(elements), {} if pw is None else {'pw': pw})
         assert count() == before
         return found
 
@@ -296,7 +296,8 @@ def test_the_level_of_a_campaign_is_known_beforehand(content, stub_family, campa
     def level(**changes: Any) -> dict[str, Any]:
         changed = content | {'labelling': content['labelling'] | changes}
         inputs = builder_from_config(campaign_file(changed))
-        return LabelQeWorkChain.level_content(inputs, ['Si'])
+        section = parse_plugin('labeller', inputs.config['labelling'])
+        return labeller_of(section).level_of_theory(inputs, frozenset({'Si'}))
 
     one = level()
     assert one['pseudopotentials'].keys() == {'C', 'Si', 'Fe'}

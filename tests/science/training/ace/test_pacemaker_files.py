@@ -11,7 +11,7 @@ from aiida_traincraft.science.training.ace.pacemaker import pacemaker_input, rea
 
 pytest.importorskip('pyace')
 
-RECORDED = Path(__file__).parents[2] / 'recorded' / 'pace_train'
+RECORDED = Path(__file__).parents[3] / 'recorded' / 'pace_train'
 
 
 def test_input_names_every_option():

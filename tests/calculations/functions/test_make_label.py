@@ -22,7 +22,7 @@ from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.provenance.dft import calculation_of, describe_calculation
 from aiida_traincraft.science.structure import read_extxyz
 
-RECORDED = Path(__file__).parents[1] / 'recorded' / 'pw'
+RECORDED = Path(__file__).parents[2] / 'recorded' / 'pw'
 FILES = ('aiida.out', 'CRASH')
 XML = 'data-file-schema.xml'
 KBAR = 1e8 / 1.602176634e-19 * 1e-30

@@ -17,8 +17,8 @@ from aiida_traincraft.science.training.mace.watch import is_whole
 from aiida_traincraft.science.worker.main import run_task
 from aiida_traincraft.science.worker.tasks import mace_train
 
-RECORDED = Path(__file__).parents[2] / 'recorded' / 'mace_train'
-SOURCE = Path(mace_train.__file__).parents[3]
+RECORDED = Path(__file__).parents[3] / 'recorded' / 'mace_train'
+SOURCE = Path(mace_train.__file__).parents[4]
 E0 = {'Cu': 3.51}
 TRAINING = {
     'type': 'mace',

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from aiida_traincraft.science.campaign.preflight import Preflight
+from aiida_traincraft.science.campaign.shared_sources import check_shared_sources
 from aiida_traincraft.science.config.loader import load_campaign, parse_campaign
 from aiida_traincraft.science.errors import ConfigError
 
@@ -17,7 +19,10 @@ def parse(campaign_content, tmp_path):
     def read(trained, tested):
         campaign_content['systems'][0]['geometry'] = {'source': trained}
         campaign_content['test_set']['systems'][0]['geometry'] = {'source': tested}
-        return parse_campaign(campaign_content, tmp_path)
+        config = parse_campaign(campaign_content, tmp_path)
+        if issues := check_shared_sources(Preflight(config, tmp_path)):
+            raise ConfigError(issues)
+        return config
 
     return read
 
@@ -73,5 +78,6 @@ def test_paths_of_a_file_refer_to_its_folder(campaign_content, campaign_file):
         (campaign_content['test_set']['systems'], str(path.parent / 'run.xyz')),
     ):
         systems[0]['geometry'] = {'source': {'type': 'file', 'path': name, 'index': '::2'}}
-    with pytest.raises(ConfigError, match='frames of one trajectory'):
-        load_campaign(campaign_file(campaign_content))
+    path = campaign_file(campaign_content)
+    (issue,) = check_shared_sources(Preflight(load_campaign(path), path.parent))
+    assert 'frames of one trajectory' in issue.message
