@@ -263,11 +263,11 @@ def why(options: argparse.Namespace) -> dict[str, float]:
     from aiida_traincraft.data.level_of_theory import level_hash
     from aiida_traincraft.data.potentials.pace import PacePotentialData
     from aiida_traincraft.data.reading import find_output
-    from aiida_traincraft.exchange.imports import PROCESS_TYPE
+    from aiida_traincraft.provenance.describe import IMPORT_PROCESS_TYPE
     from aiida_traincraft.provenance.lineage import lineage, origins
 
     load()
-    process = orm.QueryBuilder().append(orm.CalculationNode, filters={'process_type': PROCESS_TYPE}).first(flat=True)
+    process = orm.QueryBuilder().append(orm.CalculationNode, filters={'process_type': IMPORT_PROCESS_TYPE}).first(flat=True)
     dataset = gather_dataset(orm.Str(level_hash(LEVEL)), labels=find_output(process, 'manifest'))
     stand_in_training = orm.CalculationNode()
     stand_in_training.base.links.add_incoming(dataset, LinkType.INPUT_CALC, 'dataset')

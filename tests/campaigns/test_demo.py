@@ -126,8 +126,8 @@ def test_results_folder(demo):
 WALK = """
 import json
 from aiida import orm
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.provenance.lineage import ancestors
 from aiida_traincraft.provenance.queries import load_campaign_node
 campaign = load_campaign_node('demo')

@@ -16,8 +16,8 @@ KEYS = ('labels', 'candidates', 'uncertain', 'selected', 'funnel', 'max_uncertai
 COUNTS = """
 import json
 from aiida import orm
-from aiida_traincraft.data.label import LabelData
-from aiida_traincraft.data.structure import TrainingStructureData
+from aiida_traincraft.data.frames.label import LabelData
+from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.provenance.campaign import jobs
 from aiida_traincraft.provenance.queries import load_campaign_node
 campaign = load_campaign_node()

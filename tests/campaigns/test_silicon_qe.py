@@ -14,7 +14,7 @@ FACTS = """
 import json
 from aiida import orm
 from aiida.plugins import CalculationFactory
-from aiida_traincraft.data.label import LabelData
+from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.provenance.dft import calculation_of
 from aiida_traincraft.provenance.lineage import ancestors
 from aiida_traincraft.provenance.queries import load_campaign_node

@@ -170,11 +170,11 @@ def restored_plugins(monkeypatch):
     monkeypatch.setattr(registry, '_loaded', set(registry._loaded))
 
 
-@pytest.mark.parametrize('command', ['build', 'validate'])
+@pytest.mark.parametrize('command', [['build'], ['validate', '--without-profile']], ids=' '.join)
 def test_aiida_is_not_imported(command, tmp_path):
     (tmp_path / 'small.toml').write_text(CAMPAIGN)
     done = subprocess.run(
-        [sys.executable, '-c', WITHOUT_AIIDA, command, 'small.toml'], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, '-c', WITHOUT_AIIDA, *command, 'small.toml'], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith('no aiida\n')
@@ -182,15 +182,15 @@ def test_aiida_is_not_imported(command, tmp_path):
 
 def test_source_of_a_profile_is_left_to_the_launch(traincraft, tmp_path, edited):
     path = edited(('builder = { type = "crystal", name = "Au", a = 4.1 }', 'source = { type = "aiida", group = "g" }'))
-    for command in ('build', 'validate'):
-        result = traincraft(command, path)
+    for command in (['build'], ['validate', '--without-profile']):
+        result = traincraft(*command, path)
         assert result.exit_code == 0, result.output
         assert 'test_set.systems[0] (test): source "aiida" is read from a profile at launch' in result.output
     assert not (tmp_path / 'runs/small/geometry/test.extxyz').exists()
 
 
 def test_valid(traincraft):
-    result = traincraft('validate', 'small.toml', EXAMPLES / 'silicon_qe.toml')
+    result = traincraft('validate', '--without-profile', 'small.toml', EXAMPLES / 'silicon_qe.toml')
     assert result.exit_code == 0, result.output
     assert 'small.toml: valid; 3 systems, 11 starting structures' in result.output
 
@@ -198,7 +198,7 @@ def test_valid(traincraft):
 def test_all_errors_of_all_files_at_once(traincraft, edited):
     keys = edited(('seed = 3', 'seed = -3'), ('stdev = 0.05', 'stdef = 0.05'), name='keys.toml')
     built = edited(('"Cu", "Au"', '"Cu", "Fe"'), ('a = 4.1', 'a = 4.1, vacancies = 1'), name='built.toml')
-    result = traincraft('validate', keys, 'small.toml', built, 'absent.toml')
+    result = traincraft('validate', '--without-profile', keys, 'small.toml', built, 'absent.toml')
     assert result.exit_code == 1
     for text in (
         'run.seed: ', 'systems[0].geometry.transforms[0].stdef: unknown key', "did you mean 'stdev'?",

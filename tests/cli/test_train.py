@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
-from aiida_traincraft.workchains.checks.ace import complete_trainer
 
 from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.launch.train_builder import train_builder_from_config
 from aiida_traincraft.science.config.loader import load_campaign
 from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.workchains.seams.trainer import trainer_of
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def test_a_foundation_model_of_a_file_becomes_a_node(campaign_content, campaign_
     path = campaign_file(campaign_content)
     with pytest.raises(ConfigError, match=r'codes.mace.code: python@localhost lacks .*make setup-mace'):
         train_builder_from_config(path, tiny_campaign.outputs.dataset, None)
-    training = load_campaign(path).model_dump(mode='json')['training']
-    node = complete_trainer(training, tmp_path).store()
-    assert training['foundation']['potential'] == node.uuid
-    assert training['foundation']['file'] is None
+    completed = trainer_of(load_campaign(path).training).complete(frozenset({'Cu'}), tmp_path)
+    node = completed.model.store()
+    assert completed.section['foundation']['potential'] == node.uuid
+    assert completed.section['foundation']['file'] is None
     assert node.get_content() == 'no model'

@@ -40,7 +40,7 @@ print(len(names))
 
 PIPELINE = """
 from aiida_traincraft.science.calculators import make_calculator
-from aiida_traincraft.science.config.base import parse_plugin
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.config.systems import GeometryConfig
 from aiida_traincraft.science.geometry import build_geometry

@@ -48,31 +48,35 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument('campaigns', nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option('--without-profile', is_flag=True, help='Leave out what needs a profile: codes, pseudopotentials, ...')
 @click.pass_obj
-def validate(profile: str | None, campaigns: tuple[Path, ...]) -> None:
-    """Check campaign files as "run" does, all errors at once; without a profile, all that needs none."""
-    from aiida_traincraft.cli import profile as profiles
+def validate(profile: str | None, campaigns: tuple[Path, ...], without_profile: bool) -> None:
+    """Check campaign files as "run" does, all errors at once; nothing is stored."""
     from aiida_traincraft.science.errors import ConfigError
 
-    if has_profile := profile is not None or profiles.has_default():
-        profiles.load(profile)
+    if not without_profile:
+        from aiida_traincraft.cli import profile as profiles
+
+        without_profile = profile is None and not profiles.has_default()
+        if not without_profile:
+            profiles.load(profile)
     errors = []
     for campaign in campaigns:
         try:
-            built = _checked(campaign, has_profile)
+            built = _checked(campaign, without_profile)
         except ConfigError as error:
             errors.append(str(error))
             continue
         n_structures = sum(len(system.structures) for system in built)
         click.echo(f'{campaign}: valid; {len(built)} systems, {n_structures} starting structures')
         _tell_later(built)
-    if not has_profile:
+    if without_profile:
         click.echo('without a profile: codes, pseudopotentials and stored potentials are not checked')
     if errors:
         raise click.ClickException('\n'.join(errors))
 
 
-def _checked(campaign: Path, has_profile: bool) -> list[BuiltSystem]:
+def _checked(campaign: Path, without_profile: bool) -> list[BuiltSystem]:
     """Systems of a campaign that nothing speaks against."""
     from aiida_traincraft.science.campaign.checks import CHECKS
     from aiida_traincraft.science.campaign.preflight import Preflight, examine
@@ -80,14 +84,14 @@ def _checked(campaign: Path, has_profile: bool) -> list[BuiltSystem]:
     from aiida_traincraft.science.errors import ConfigError
 
     config, folder = load_campaign(campaign), campaign.resolve().parent
-    if has_profile:
+    if without_profile:
+        preflight = Preflight(config, folder)
+        built, issues = preflight.built, examine(preflight, CHECKS)
+    else:
         from aiida_traincraft.launch.checks import frozen_preflight
 
         with frozen_preflight(config, folder) as (preflight, issues):
             built = preflight.built
-    else:
-        preflight = Preflight(config, folder)
-        built, issues = preflight.built, examine(preflight, CHECKS)
     if issues:
         raise ConfigError(issues, campaign.name)
     return built
@@ -96,8 +100,10 @@ def _checked(campaign: Path, has_profile: bool) -> list[BuiltSystem]:
 def _tell_later(built: list[BuiltSystem]) -> None:
     for system in built:
         if system.at_launch:
-            source = system.config.geometry.source.type
-            click.echo(f'{system.place} ({system.config.name}): source "{source}" is read from a profile at launch')
+            source = system.config.geometry.source
+            assert source is not None
+            name = system.config.name
+            click.echo(f'{system.place} ({name}): source "{source.type}" is read from a profile at launch')
 
 
 def _table(built: list[BuiltSystem]) -> Any:

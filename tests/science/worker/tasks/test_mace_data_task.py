@@ -20,7 +20,7 @@ RUN = """
 import sys
 from pathlib import Path
 
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.worker.main import run_task
 
 for folder in sys.argv[1:]:
     run_task(Path(folder))

@@ -20,7 +20,7 @@ WATCH = {'lo': 1e3, 'hi': 1e6, 'check_interval': 5, 'record_interval': 10}
 RUN_TASKS = """
 import sys
 from pathlib import Path
-from aiida_traincraft.science.worker import run_task
+from aiida_traincraft.science.worker.main import run_task
 
 for folder in sys.argv[1:]:
     run_task(Path(folder))
