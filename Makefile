@@ -22,6 +22,7 @@ TORCH ?= torch==2.13.0
 PSEUDOS ?= /usr/share/espresso/pseudo
 
 .PHONY: demo demo-pace demo-mace demo-qe test test-fast lint setup setup-pace setup-mace setup-qe setup-browser clean
+.PHONY: coverage test-science test-aiida test-pw test-mace test-pace test-campaigns test-build test-docs
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -101,6 +102,46 @@ test: .venv/.done .venv-pace/.done .venv-mace/.done
 
 test-fast: .venv/.done
 	$(BIN)/pytest -m 'not slow and not campaign'
+
+coverage: .venv/.done
+	$(BIN)/pytest --numprocesses $(WORKERS) -m 'not slow and not campaign' tests/science tests/data \
+		--cov=aiida_traincraft.science --cov=aiida_traincraft.data --cov-report=term:skip-covered
+
+# Parts of "make test" for machines that have only what the part needs: the jobs of .github/workflows/ci.yml. A file may
+# be in several; what it needs and does not find, it skips. tests/packaging/test_ci.py finds a file in none of them.
+SOME := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+PW_TESTS := tests/calculations/test_pw_*.py tests/cli/test_doctor.py tests/workchains/test_*qe*.py \
+	tests/workchains/test_isolated_atom.py
+MACE_TESTS := tests/exchange/test_export.py tests/science/models/test_mace.py tests/science/worker/tasks/test_mace_*.py \
+	tests/test_private_apis.py tests/workchains/test_*mace*.py
+PACE_TESTS := tests/cli/test_doctor.py tests/exchange/test_export.py tests/science/training/ace/test_pace*.py \
+	tests/science/worker/tasks/test_pace_*.py tests/workchains/test_train_pace_*.py
+DOCS_TESTS := tests/provenance/test_query_page.py tests/science/test_plugin_examples.py tests/test_documentation.py
+
+test-science: .venv/.done
+	$(SOME) tests/science
+
+test-aiida: .venv/.done
+	$(SOME) tests --ignore=tests/science --ignore=tests/campaigns --ignore=tests/packaging
+
+test-pw: .venv/.done setup-qe
+	$(SOME) $(PW_TESTS)
+
+test-mace: .venv/.done .venv-mace/.done
+	$(SOME) $(MACE_TESTS)
+
+test-pace: .venv/.done .venv-pace/.done
+	$(SOME) $(PACE_TESTS)
+
+test-campaigns: .venv/.done .venv-pace/.done .venv-mace/.done setup-qe
+	@$(MAKE) --no-print-directory setup-browser || echo 'The test that needs a browser is skipped.'
+	$(SOME) tests/campaigns
+
+test-build: .venv/.done
+	$(BIN)/pytest tests/packaging
+
+test-docs: .venv/.done
+	$(SOME) $(DOCS_TESTS)
 
 lint: .venv/.done
 	$(BIN)/ruff check .

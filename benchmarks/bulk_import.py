@@ -267,7 +267,9 @@ def why(options: argparse.Namespace) -> dict[str, float]:
     from aiida_traincraft.provenance.lineage import lineage, origins
 
     load()
-    process = orm.QueryBuilder().append(orm.CalculationNode, filters={'process_type': IMPORT_PROCESS_TYPE}).first(flat=True)
+    process = (
+        orm.QueryBuilder().append(orm.CalculationNode, filters={'process_type': IMPORT_PROCESS_TYPE}).first(flat=True)
+    )
     dataset = gather_dataset(orm.Str(level_hash(LEVEL)), labels=find_output(process, 'manifest'))
     stand_in_training = orm.CalculationNode()
     stand_in_training.base.links.add_incoming(dataset, LinkType.INPUT_CALC, 'dataset')

@@ -27,7 +27,7 @@ from aiida_traincraft.science.worker.tasks import pace_train
 # One line per iteration; at the first and every display_step iterations a block in its place.
 STAMP = re.compile(
     r'^(?P<time>\S+ \S+) I - (?:Iteration\s+#(?P<line>\d+)\s|\n-+(?:INIT|FIT) STATS-+\nIteration:\s+#(?P<block>\d+)\s)',
-    re.M,
+    re.MULTILINE,
 )
 CLOCK = '%Y-%m-%d %H:%M:%S,%f'
 SHOWN = (0, 5, 10, 20, 40, 60, 100, 200, 300)
@@ -76,14 +76,15 @@ def fit(start: str, iterations: int, seed: int, options: argparse.Namespace) -> 
         folder = Path(name).resolve()
         write_extxyz(folder / 'dataset.extxyz', copper_frames(options.frames, seed, small=True))
         write_extxyz(folder / 'test.extxyz', copper_frames(options.test_frames, 1000 + seed, small=True))
-        begin, clock = datetime.now(), time.monotonic()
+        begin, clock = datetime.now().astimezone(), time.monotonic()
         result = pace_train.run(parameters | {'start': start}, folder)
         seconds = time.monotonic() - clock
         log = (folder / 'log.txt').read_text()
-    times = {
-        int(found['line'] or found['block']): (datetime.strptime(found['time'], CLOCK) - begin).total_seconds()
+    stamps = {
+        int(found['line'] or found['block']): datetime.strptime(found['time'], CLOCK).astimezone()
         for found in STAMP.finditer(log)
     }
+    times = {iteration: (stamp - begin).total_seconds() for iteration, stamp in stamps.items()}
     return {'seconds': seconds, 'times': times, **result['history']}
 
 

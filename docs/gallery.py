@@ -19,18 +19,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from aiida_traincraft import Structure, Workspace, build_geometries, make_calculator, run_sampling
 from aiida_traincraft.report.contact_sheet import draw_view
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.config.systems import GeometryConfig
-from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.optional import MissingLibraryError
-from aiida_traincraft.science.sampling import sample
 from aiida_traincraft.science.selection import FunnelContext, apply_funnel
-from aiida_traincraft.science.structure import Structure, write_extxyz, write_frames
-from aiida_traincraft.science.workspace import Workspace
+from aiida_traincraft.science.structure import write_extxyz, write_frames
 
 DOCS = Path(__file__).parent
 PICTURES = 'images/gallery'
@@ -50,7 +47,6 @@ KINDS = {
 
 def main() -> None:
     """Write the page and its pictures."""
-    registry.load_plugins()
     (DOCS / PICTURES).mkdir(parents=True, exist_ok=True)
     lines = [
         '# Gallery',
@@ -123,9 +119,9 @@ def figure_of(plugin: registry.Plugin, workspace: Workspace) -> tuple[Figure | N
 def structures_of(plugin: registry.Plugin, tables: dict[str, Any], workspace: Workspace) -> tuple[list[Atoms], str]:
     """What to draw of a plugin's example, at most two structures, and what to say below."""
     config = geometry_of(tables)
-    if getattr(config.source, 'network', False):
+    if config.source is not None and config.source.network:
         return [], 'read from the network when a campaign is launched'
-    if getattr(config.source, 'profile', False):
+    if config.source is not None and config.source.profile:
         return [], 'read from an AiiDA profile when a campaign is launched'
     try:
         built = build_geometries(config, workspace, SEED)
@@ -134,7 +130,7 @@ def structures_of(plugin: registry.Plugin, tables: dict[str, Any], workspace: Wo
             start = build_geometries(geometry_of(before), workspace, SEED)[0]
             return [start.atoms, built[0].atoms], f'{start.formula} before, {built[0].formula} after'
         if plugin.kind == 'sampler':
-            frames = sample(built[0], calculator_of(tables), workspace, sampler_of(tables), SEED).frames
+            frames = run_sampling(built[0], calculator_of(tables), workspace, sampler_of(tables), SEED)
             return [frames[0].atoms, frames[-1].atoms], f'{len(frames)} frames of {frames[0].formula}'
         if plugin.kind == 'calculator':
             return [built[0].atoms], say_energy(built[0], tables)

@@ -16,14 +16,17 @@ from pathlib import Path
 from aiida import load_profile, orm
 from aiida.common.links import LinkType
 
-from aiida_traincraft.data.dataset import DatasetData
-from aiida_traincraft.data.frames.label import LabelData
-from aiida_traincraft.data.frames.pool import FramesData
-from aiida_traincraft.data.frames.structure import TrainingStructureData
-from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
-from aiida_traincraft.data.potentials.pace import PacePotentialData
+from aiida_traincraft import (
+    DatasetData,
+    FramesData,
+    LabelData,
+    LevelOfTheoryData,
+    PacePotentialData,
+    TrainingStructureData,
+    load_campaign_node,
+)
 from aiida_traincraft.provenance.campaign import children
-from aiida_traincraft.provenance.queries import cycle_of, load_campaign_node
+from aiida_traincraft.workchains.campaign_keys import number_of
 
 FONT = 'Helvetica,Arial,sans-serif'
 # Fill and border by node type; what is not listed (manifests, ledgers, parameters, retrieved folders) is not drawn.
@@ -98,10 +101,10 @@ def calculations_of(campaign: orm.WorkChainNode) -> Iterator[tuple[int, str, orm
     """Cycle, branch and node of every calculation that is drawn."""
     for key, child in children(campaign).items():
         # Before the first cycle, training and test branch run side by side.
-        branch = key.rpartition('_')[2] if cycle_of(key) == 0 else ''
+        branch = key.rpartition('_')[2] if number_of(key) == 0 else ''
         for node in (child, *getattr(child, 'called_descendants', [])):
             if isinstance(node, orm.CalculationNode) and node.process_label not in HIDDEN:
-                yield cycle_of(key), branch, node
+                yield number_of(key), branch, node
 
 
 def drawn(node: orm.Node, label: str) -> bool:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from aiida.engine import submit
 from aiida.engine.daemon.client import get_daemon_client
-from aiida.plugins import WorkflowFactory
+
+from aiida_traincraft import builder_from_config
 
 
 def main(campaign: Path) -> None:
     """Submit the campaign of a TOML file."""
     if not get_daemon_client().is_daemon_running:
         sys.exit('Error: the daemon is not running; start it with "verdi -p PROFILE daemon start"')
-    process = WorkflowFactory('traincraft.active_learning')
     try:
-        builder = process.get_builder_from_config(campaign)
+        builder = builder_from_config(campaign)
     except ValueError as error:
         sys.exit(f'Error: {error}')
     node = submit(builder)

@@ -71,7 +71,7 @@ def pseudo_family(aiida_profile, pseudo_folder) -> Any:
     if found is not None:
         return found
     family = CutoffsPseudoPotentialFamily.create_from_folder(pseudo_folder, label, pseudo_type=UpfData)
-    family.set_cutoffs({element: CUTOFFS for element in family.elements}, 'normal', unit='Ry')
+    family.set_cutoffs(dict.fromkeys(family.elements, CUTOFFS), 'normal', unit='Ry')
     return family
 
 

@@ -52,7 +52,12 @@ def run_zip(tmp_path):
         (folder / 'task.json').write_text(json.dumps({'task': task, 'parameters': parameters}))
         environment = os.environ | {'PYTHONPATH': str(block)}
         done = subprocess.run(
-            [sys.executable, 'traincraft.zip'], cwd=folder, env=environment, capture_output=True, text=True
+            [sys.executable, 'traincraft.zip'],
+            check=False,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         assert 'traincraft.zip/aiida_traincraft/__init__.py' in done.stderr

@@ -76,6 +76,7 @@ class Site:
     def _call(self, *command: object, check: bool, timeout: float) -> subprocess.CompletedProcess:
         done = subprocess.run(
             [str(part) for part in command],
+            check=False,
             cwd=self.folder,
             env=self.environment,
             capture_output=True,

@@ -43,8 +43,8 @@ def calculator(demo):
 def read_e0(yace: Path) -> dict[str, float]:
     """Isolated-atom energies (eV) that the LAMMPS file carries."""
     text = yace.read_text()
-    elements = re.search(r'^elements: \[(.*)\]', text, re.M).group(1).replace(' ', '').split(',')
-    energies = re.search(r'^E0: \[(.*)\]', text, re.M).group(1).split(',')
+    elements = re.search(r'^elements: \[(.*)\]', text, re.MULTILINE).group(1).replace(' ', '').split(',')
+    energies = re.search(r'^E0: \[(.*)\]', text, re.MULTILINE).group(1).split(',')
     return {element: float(energy) for element, energy in zip(elements, energies, strict=True)}
 
 

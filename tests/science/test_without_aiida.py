@@ -70,7 +70,11 @@ print(len(frames), len(chosen), len(chosen[0]), aiida_traincraft.__file__)
 def run(script: str, path: Path, *arguments: str) -> list[str]:
     environment = os.environ | {'PYTHONPATH': str(path)}
     done = subprocess.run(
-        [sys.executable, '-c', BLOCK + script, *arguments], env=environment, capture_output=True, text=True
+        [sys.executable, '-c', BLOCK + script, *arguments],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.split()

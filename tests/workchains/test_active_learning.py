@@ -178,7 +178,7 @@ def test_labels_that_always_fail_come_to_an_end(run_campaign):
     )
     assert node.exit_status == 500
     assert len(called(node, 'TrainWorkChain')) == 1
-    failed = [row for row in node.outputs.ledger.rows[15:]]
+    failed = list(node.outputs.ledger.rows[15:])
     assert [row.status for row in failed] == ['failed', 'failed']
 
 

@@ -247,7 +247,9 @@ def test_systems_of_a_profile_are_checked_at_launch_and_the_rest_at_once(campaig
     campaign_content['systems'][0]['geometry'] = {'source': source}
     validators = [{'type': 'vacancy', 'system': 'bulk'}, SPECTRUM | {'reference': True}]
     campaign_content['validation'] = {'validators': validators}
-    result = CliRunner(env={'COLUMNS': '200'}).invoke(main, ['validate', '--without-profile', str(campaign_file(campaign_content))])
+    result = CliRunner(env={'COLUMNS': '200'}).invoke(
+        main, ['validate', '--without-profile', str(campaign_file(campaign_content))]
+    )
     assert result.exit_code == 1
     assert 'validators[0]' not in result.output
     assert 'validation.validators[1].type' in result.output

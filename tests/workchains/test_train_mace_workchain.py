@@ -159,6 +159,7 @@ def test_predictions_are_those_of_maces_own_calculator(trained, predicted, mace_
     ase.io.write(tmp_path / 'frames.traj', [frame.atoms for frame in predicted])
     done = subprocess.run(
         [mace_python, '-c', MACES_OWN, 'frames.traj', *potential.job_table()['models']],
+        check=False,
         cwd=tmp_path,
         env={name: value for name, value in os.environ.items() if name != 'PYTHONPATH'},
         capture_output=True,

@@ -17,6 +17,6 @@ def job_cores(job: orm.CalcJobNode, concurrent: int = 1) -> int:
     """
     resources = job.get_option('resources') or {}
     environment = job.get_option('environment_variables') or {}
-    processes = resources.get('num_machines', 1) * resources.get('num_mpiprocs_per_machine', 1)
+    processes: int = resources.get('num_machines', 1) * resources.get('num_mpiprocs_per_machine', 1)
     cores = resources.get('num_cores_per_mpiproc') or environment.get('OMP_NUM_THREADS', 1)
     return max(1, processes // concurrent) * int(cores)

@@ -15,6 +15,7 @@ from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.science.training.mace.input import DATA_FOLDER
+from aiida_traincraft.science.training.mace.watch import RESTART, RESULTS
 from aiida_traincraft.science.worker.tasks.mace_train import (
     COMPILED,
     CONFIG_FILE,
@@ -23,8 +24,6 @@ from aiida_traincraft.science.worker.tasks.mace_train import (
     LAMMPS,
     MODEL,
     OUTPUT_FILE,
-    RESTART,
-    RESULTS,
 )
 
 

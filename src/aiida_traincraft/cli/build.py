@@ -90,7 +90,7 @@ def _checked(campaign: Path, without_profile: bool) -> list[BuiltSystem]:
     else:
         from aiida_traincraft.launch.checks import frozen_preflight
 
-        with frozen_preflight(config, folder) as (preflight, issues):
+        with frozen_preflight(config, folder) as (preflight, _, issues):
             built = preflight.built
     if issues:
         raise ConfigError(issues, campaign.name)

@@ -91,7 +91,7 @@ def _with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option('--import', 'imported', help='Take the labels of this import (its process, or the manifest it made).')
 @_with_filters
 @click.pass_obj
-def create(profile: str | None, level: str | None, imported: str | None, **chosen: Any) -> None:
+def create(profile: str | None, /, level: str | None, imported: str | None, **chosen: Any) -> None:
     """Make a dataset from stored labels; structures of any test set at the same level of theory are left out."""
     from aiida import orm
 
@@ -108,6 +108,7 @@ def create(profile: str | None, level: str | None, imported: str | None, **chose
         inputs['labels'] = _manifest(imported)
         ((digest,),) = label_attributes(inputs['labels'].uuids[:1], 'level_of_theory')
     else:
+        assert level is not None
         try:
             digest = full_level_hash(level)
         except ValueError as error:
@@ -211,7 +212,7 @@ def merge(profile: str | None, names: tuple[str, ...]) -> None:
 @click.argument('name', metavar='DATASET')
 @_with_filters
 @click.pass_obj
-def filter_(profile: str | None, name: str, **chosen: Any) -> None:
+def filter_(profile: str | None, /, name: str, **chosen: Any) -> None:
     """Keep the structures whose labels match all filters; isolated atoms stay."""
     from aiida import orm
 

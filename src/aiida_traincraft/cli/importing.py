@@ -115,6 +115,7 @@ def _show(done: Imported, dry_run: bool) -> None:
         click.echo('nothing was stored' + _advice(report, dry_run))
         return
     manifest = find_output(done.process, 'manifest')
+    assert manifest is not None
     how = 'was imported before' if done.finished_before else 'is imported'
     click.echo(f'all of it {how} by process {done.process.uuid} <{done.process.pk}>, labels in {manifest.uuid}')
     click.echo(f'a dataset of it: traincraft dataset create --import {done.process.pk}')

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import psutil
 from aiida import orm
+from aiida.common.exceptions import MissingConfigurationError
 from aiida.engine import ProcessState
 from aiida.engine.daemon.client import DaemonClient, get_daemon_client
 from aiida.engine.processes.control import play_processes
@@ -21,7 +22,10 @@ DAEMON_TIMEOUT = 20
 
 def has_default() -> bool:
     """Whether there is a default profile."""
-    return get_config(create=False).default_profile_name is not None
+    try:
+        return get_config(create=False).default_profile_name is not None
+    except MissingConfigurationError:
+        return False
 
 
 def load(name: str | None) -> str:
@@ -109,7 +113,8 @@ def is_alive() -> bool:
 def repair(profile: str) -> None:
     """Hand processes that lost their task when a daemon was killed to the daemon again; the daemon must be stopped."""
     verdi = Path(sys.executable).with_name('verdi')
-    done = subprocess.run([verdi, '-p', profile, 'process', 'repair', '--force'], capture_output=True, text=True)
+    command: list[str | Path] = [verdi, '-p', profile, 'process', 'repair', '--force']
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise click.ClickException(f'"verdi process repair" failed:\n{done.stdout}{done.stderr}')
 

@@ -26,7 +26,8 @@ class Range(click.ParamType):
             bounds = math.nan, math.nan
         if not colon or any(bound is not None and math.isnan(bound) for bound in bounds):
             self.fail(f'{value!r} is not MIN:MAX, for example -4.1:-3.9, 0.5: or :10', param, ctx)
-        if None not in bounds and bounds[0] > bounds[1]:
+        lowest, highest = bounds
+        if lowest is not None and highest is not None and lowest > highest:
             self.fail(f'{value!r}: the first number is larger than the second', param, ctx)
         return bounds
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from aiida_traincraft.cli.retry import report, wait
+
+if TYPE_CHECKING:
+    from aiida import orm
 
 POLL_SECONDS = 2.0
 
@@ -30,7 +34,7 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
 
     config = load_campaign(campaign)
     profiles.load(profile)
-    builder = builder_from_config(campaign)
+    builder = builder_from_config(config, campaign.resolve().parent)
     outdir = Path(config.run.outdir).resolve() / config.run.name
     # Found out now, not after hours.
     outdir.mkdir(parents=True, exist_ok=True)
@@ -180,6 +184,6 @@ def _finish(pk: int, folder: Path) -> int:
     return 0 if usable else 1
 
 
-def _results_folder(node: object) -> Path:
-    config = node.inputs.config['run']  # type: ignore[attr-defined]
+def _results_folder(node: orm.WorkChainNode) -> Path:
+    config: dict[str, str] = node.inputs.config['run']
     return Path(config['outdir']).resolve() / config['name']

@@ -7,9 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from aiida import orm
 
 # AiiDA's daemon hands its own sys.path to local jobs, where it would shadow the packages of another environment.
 PREPEND_TEXT = 'unset PYTHONPATH'
@@ -105,7 +108,7 @@ def _enable_wal() -> None:
         connection.execute('PRAGMA journal_mode=WAL')
 
 
-def _localhost() -> object:
+def _localhost() -> orm.Computer:
     from aiida import orm
     from aiida.manage.configuration import get_config
 
@@ -126,9 +129,9 @@ def _localhost() -> object:
     return computer
 
 
-def _pw_code(computer: object, pw: Path | None) -> str:
+def _pw_code(computer: orm.Computer, pw: Path | None) -> str:
     if pw is None:
-        there = _find_code(f'{PW}@{computer.label}')  # type: ignore[attr-defined]
+        there = _find_code(f'{PW}@{computer.label}')
         if there is not None and Path(there.filepath_executable).exists():
             # It may have been given with --pw: what is on PATH does not take its place.
             return f'{PW}: {there.filepath_executable} (there already)'
@@ -144,13 +147,13 @@ def _pw_prepend_text() -> str:
     if os.geteuid() != 0 or mpirun is None:
         return PW_PREPEND_TEXT
     environment = {name: value for name, value in os.environ.items() if name not in AS_ROOT}
-    tried = subprocess.run([mpirun, '-n', '1', 'true'], capture_output=True, text=True, env=environment)
+    tried = subprocess.run([mpirun, '-n', '1', 'true'], check=False, capture_output=True, text=True, env=environment)
     if tried.returncode == 0 or 'root' not in tried.stderr:
         return PW_PREPEND_TEXT
     return '\n'.join([PW_PREPEND_TEXT, *(f'export {name}=1' for name in AS_ROOT)])
 
 
-def _find_code(label: str) -> Any:
+def _find_code(label: str) -> orm.AbstractCode | None:
     from aiida import orm
     from aiida.common.exceptions import NotExistent
 
@@ -160,10 +163,10 @@ def _find_code(label: str) -> Any:
         return None
 
 
-def _code(computer: object, label: str, executable: Path, prepend_text: str, plugin: str | None = None) -> str:
+def _code(computer: orm.Computer, label: str, executable: Path, prepend_text: str, plugin: str | None = None) -> str:
     from aiida import orm
 
-    code = _find_code(f'{label}@{computer.label}')  # type: ignore[attr-defined]
+    code = _find_code(f'{label}@{computer.label}')
     if code is not None and str(code.filepath_executable) == str(executable) and code.prepend_text == prepend_text:
         return f'{label}: {executable} (there already)'
     if code is not None:

@@ -73,7 +73,7 @@ def learning_table(summary: dict[str, Any]) -> Table:
         pad_edge=False,
         caption_justify='left',
     )
-    highest = {'spread': 'max σ'}.get(summary['cycles'][0]['measure'] if summary['cycles'] else None, 'max γ')
+    highest = 'max σ' if summary['cycles'] and summary['cycles'][0]['measure'] == 'spread' else 'max γ'
     columns = ('cycle', 'labels', 'failed', 'E', 'F', 'seen', 'unsure', 'chosen', highest, 'codes', 'all')
     for name in columns:
         table.add_column(name, justify='right', no_wrap=True)

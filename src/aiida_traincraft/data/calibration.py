@@ -120,9 +120,11 @@ class CalibrationData(JsonFileData):
                 f'of {found["bad"]} held-out atoms with more than the accepted error {found["missed"]} are missed, '
                 f'{found["missed_share"]:.2%} of all'
             )
-        for row in self.base.attributes.get('transfer', []):
-            if row['coverage'] < row['nominal'] - BREAKS:
-                parts.append(f'calibrated on the rest, they cover only {row["coverage"]:.1%} of "{row["part"]}"')
+        parts += [
+            f'calibrated on the rest, they cover only {row["coverage"]:.1%} of "{row["part"]}"'
+            for row in self.base.attributes.get('transfer', [])
+            if row['coverage'] < row['nominal'] - BREAKS
+        ]
         if self.reason is not None:
             parts.append(self.reason if parts else f'no calibration: {self.reason}')
         if self.thresholds is None and self.base.attributes.get('max_force_error') is not None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from aiida_traincraft.data.manifest import JsonFileData
-from aiida_traincraft.science.config.validation import ValidatorConfig
+from aiida_traincraft.science.config.kinds import ValidatorConfig
 from aiida_traincraft.science.validation import Check, Curve, Findings, check
 
 

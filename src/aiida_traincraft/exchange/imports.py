@@ -246,7 +246,9 @@ def _store(
 
 
 def _stored_report(process: orm.CalculationNode) -> ImportReport:
-    return ImportReport.from_content(find_output(process, 'report').get_dict())
+    report = find_output(process, 'report')
+    assert isinstance(report, orm.Dict)
+    return ImportReport.from_content(report.get_dict())
 
 
 @contextmanager

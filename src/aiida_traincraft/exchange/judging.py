@@ -55,9 +55,11 @@ class ImportOptions:
     """Tolerance within which a frame repeats an earlier one, if near duplicates are to be left out."""
 
     def __post_init__(self) -> None:
-        for name, known in (*((key, CONVENTIONS) for key in self.keys), *((rule, RULES) for rule in self.allow)):
-            if name not in known:
-                raise ValueError(f'{name!r} is unknown here (known: {", ".join(known)})')
+        chosen: tuple[tuple[Iterable[str], Iterable[str]], ...] = ((self.keys, CONVENTIONS), (self.allow, RULES))
+        for names, known in chosen:
+            for name in names:
+                if name not in known:
+                    raise ValueError(f'{name!r} is unknown here (known: {", ".join(known)})')
         if self.near_dedup is not None and not self.near_dedup > 0:
             raise ValueError('near_dedup: the tolerance must be greater than 0')
 
@@ -155,7 +157,7 @@ def staged(spool: IO[bytes]) -> Iterator[Staged]:
     """What :func:`stage` wrote."""
     while True:
         try:
-            yield from pickle.load(spool)
+            yield from pickle.load(spool)  # noqa: S301 (this process wrote it)
         except EOFError:
             return
 

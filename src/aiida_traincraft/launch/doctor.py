@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -38,7 +38,7 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
-from aiida_traincraft.launch.checks import needed_roles
+from aiida_traincraft.launch.seams import CampaignSeams
 from aiida_traincraft.launch.trial_job import run_trial
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.codes import CODE_ROLES, CodeConfig, CodesConfig, TorchCodeConfig
@@ -118,7 +118,7 @@ def examine(campaign: CampaignConfig | None, seconds: float) -> Iterator[Finding
     """
     codes: dict[str, orm.AbstractCode] = {}
     config = campaign.codes if campaign is not None else CodesConfig()
-    needed = needed_roles(campaign) if campaign is not None else CODE_ROLES
+    needed = CampaignSeams(campaign).roles if campaign is not None else CODE_ROLES
     for role in (role for role in CODE_ROLES if role in needed):
         label = config.of(role).code
         try:
@@ -192,7 +192,7 @@ def _short(error: Exception) -> str:
     return ' '.join(f'{type(error).__name__}: {error}'.split())[:200]
 
 
-def _checked(what: str, check: Any, *arguments: Any) -> Finding:
+def _checked(what: str, check: Callable[..., str], *arguments: Any) -> Finding:
     try:
         return Finding(what, 'ok', check(*arguments))
     except (ValueError, OSError, exceptions.AiidaException) as error:
@@ -215,8 +215,8 @@ def _check_code(place: _Place, made: dict[str, DatasetData]) -> str:
         return f'linear fit in {job.outputs.summary["seconds"]:.1f} s'
     if place.role in ('mace', 'mace_train'):
         return _check_mace(place, made['ase'])
-    training = PaceNonlinearTraining.model_validate(TRAINING | {'maxiter': 2, 'display_step': 1, 'batch_size': 8})
-    parameters = _fit_parameters(training, start='cold')
+    nonlinear = PaceNonlinearTraining.model_validate(TRAINING | {'maxiter': 2, 'display_step': 1, 'batch_size': 8})
+    parameters = _fit_parameters(nonlinear, start='cold')
     job = place.run(PaceTrainCalculation, dataset=made['ase'], parameters=parameters)
     return f'2 iterations of a fit in {job.outputs.summary["seconds"]:.1f} s'
 

@@ -39,7 +39,8 @@ print('missing:', *(name for name in sys.argv[1:] if importlib.util.find_spec(na
 def missing_packages(python: Path, packages: Sequence[str]) -> list[str]:
     """Packages that a local interpreter cannot import (``['it does not run']`` if it does not start)."""
     try:
-        done = subprocess.run([python, '-c', _PROBE, *packages], capture_output=True, text=True, timeout=120)
+        command: list[str | Path] = [python, '-c', _PROBE, *packages]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired):
         return ['it does not run']
     if done.returncode != 0:

@@ -11,7 +11,7 @@ from typing import Any
 
 import plumpy
 from aiida import orm
-from aiida.engine import CalcJob
+from aiida.engine import CalcJob, Process
 from aiida.engine.daemon.execmanager import kill_calculation
 from aiida.manage import get_manager
 from aiida.orm.utils.log import DBLogHandler
@@ -152,7 +152,7 @@ async def _step(process: plumpy.Process, seconds: float) -> None:
         await process.step_until_terminated()
 
 
-def _end(process: plumpy.Process) -> None:
+def _end(process: Process) -> None:
     # The computer may be what is broken: what cannot be cancelled there is left to its own limits.
     with contextlib.suppress(Exception), process.node.get_authinfo().get_transport() as transport:
         kill_calculation(process.node, transport)

@@ -13,7 +13,8 @@ from aiida.engine import ExitCode
 from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.science.training.mace.log import newest_checkpoint, read_results
-from aiida_traincraft.science.worker.tasks.mace_train import DESCRIPTORS_FILE, RESTART, RESULTS
+from aiida_traincraft.science.training.mace.watch import RESTART, RESULTS
+from aiida_traincraft.science.worker.tasks.mace_train import DESCRIPTORS_FILE
 
 
 class MaceTrainParser(WorkerParser):

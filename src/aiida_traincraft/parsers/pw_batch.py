@@ -144,9 +144,10 @@ class PwBatchParser(Parser):
     def _text(self, path: str) -> str | None:
         try:
             # Fortran may leave any byte behind in a file that it was killed over.
-            return self.retrieved.base.repository.get_object_content(path, mode='rb').decode(errors='replace')
+            content: bytes = self.retrieved.base.repository.get_object_content(path, mode='rb')
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return content.decode(errors='replace')
 
     def _judge(self, run: Run, structure: orm.StructureData, plan: dict[str, Any]) -> tuple[Numbers, Refusal | None]:
         """Numbers of a run as far as they go, and why they are no label."""

@@ -70,7 +70,8 @@ def to_file(drawing: Drawing, path: Path, height: float = 2.6) -> None:
         _figure(drawing, COLUMN * (2 if wide else 1), height).savefig(path, dpi=300, metadata=metadata)
 
 
-def _style(ink: str, size: float) -> dict[str, Any]:
+def _style(ink: str, size: float) -> dict[Any, Any]:
+    # Not dict[str, Any]: matplotlib's types list the keys, from some version on.
     keys = ('text.color', 'axes.edgecolor', 'axes.labelcolor', 'xtick.color', 'ytick.color')
     sizes = {'font.size': size, 'legend.fontsize': size - 1, 'axes.grid': True, 'grid.alpha': 0.25}
     return dict.fromkeys(keys, ink) | sizes | {'grid.color': ink, 'legend.frameon': False, 'font.family': 'sans-serif'}

@@ -60,9 +60,9 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
         if 'student' in made:
             (partial / STUDENT_FOLDER).mkdir()
             made['student'].write_files(partial / STUDENT_FOLDER)
-        for port, split, target in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
+        for port, split, file in (('dataset', 'train', 'dataset.extxyz'), ('test_set', 'test', 'test_set.extxyz')):
             if port in made:
-                write_extxyz(partial / target, made[port].iterate(split))
+                write_extxyz(partial / file, made[port].iterate(split))
         config = _without_none(_with_model_files(campaign))
         (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
         (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
@@ -98,10 +98,8 @@ def _with_model_files(campaign: orm.WorkChainNode) -> dict[str, Any]:
 
 
 def _trainer(config: dict[str, Any], key: str) -> dict[str, Any]:
-    sections = {'training': ['training'], 'student': ['distillation', 'training'], 'dielectric': ['validation', key]}
-    section = config
-    for name in sections[key]:
-        section = section[name]
+    outer, _, inner = key.rpartition('_')
+    section: dict[str, Any] = config[outer][inner] if outer else config[key]
     return section
 
 

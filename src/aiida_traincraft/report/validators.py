@@ -236,7 +236,9 @@ def _grouped(columns: Columns, by: str, x: str, y: str, reference: Columns | Non
 
     def draw(axes: Any) -> None:
         for table, style in ((columns, '-'), (reference, '--')):
-            for index, group in enumerate(dict.fromkeys(table[by]) if table else ()):
+            if not table:
+                continue
+            for index, group in enumerate(dict.fromkeys(table[by])):
                 rows = [row for row, found in enumerate(table[by]) if found == group]
                 values = ([table[key][row] for row in rows] for key in (x, y))
                 label = group if style == '-' else f'{group}, reference'

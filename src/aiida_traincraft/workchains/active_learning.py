@@ -146,7 +146,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
 
     def has_selection(self) -> bool:
         """Whether the exploration found something worth a label."""
-        return self.ctx.selected > 0
+        return bool(self.ctx.selected > 0)
 
     def train(self) -> ToContext:
         """Train and score."""
@@ -233,12 +233,14 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
 
     def inspect_validation(self) -> None:
         """Remember the verdict; a campaign may have to go on."""
+        section = self.config.validation
+        assert section is not None
         self.ctx.validated = self.ctx.cycle
         reason = self.failed([self.ctx.validation]) or broken_limits(self.ctx.validation)
         self.ctx.limits_broken = reason
         if reason is None:
             self.report(f'cycle {self.ctx.cycle}: every validator passed')
-            if self.ctx.stop is None and self.config.validation.on_success == 'stop':
+            if self.ctx.stop is None and section.on_success == 'stop':
                 self.ctx.stop = ('validated', KEPT)
             return
         self.report(f'cycle {self.ctx.cycle}: not validated: {reason}')
@@ -330,10 +332,8 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
 
     def distil(self) -> ToContext:
         """Train the student."""
-        inputs = self._exploring('distil') | {
-            'dataset': self.ctx.training.inputs.dataset,
-            'test_set': orm.load_node(self.ctx.dataset_test),
-        }
+        inputs = self._exploring('distil') | {'dataset': self.ctx.training.inputs.dataset}
+        inputs['test_set'] = orm.load_node(self.ctx.dataset_test)
         return ToContext(distilled=self.submit_once(keys.DISTIL, WorkflowFactory('traincraft.distill'), inputs))
 
     def inspect_distillation(self) -> ExitCode | None:

@@ -37,7 +37,8 @@ class AseLabeller(Labeller[AseLabelling]):
         # A calculator of a dotted path may come from a plugin file too.
         if teacher.type == 'custom' or not registry.get('calculator', teacher.type).is_builtin:
             files = dict(inputs['plugins']).values() if 'plugins' in inputs else ()
-            content['plugins'] = sorted(hashlib.sha1(node.get_content(mode='rb')).hexdigest() for node in files)
+            digests = (hashlib.sha1(node.get_content(mode='rb'), usedforsecurity=False) for node in files)
+            content['plugins'] = sorted(digest.hexdigest() for digest in digests)
         elif inputs['codes']['ase'].computer.transport_type == 'core.local':
             content['calculator'] = teacher.level_table()
         return content
@@ -119,7 +120,7 @@ class LabelAseWorkChain(TraincraftWorkChain):
         return section.batch_size
 
     def _batch(self, index: int) -> ManifestData:
-        manifest = self.inputs.structures
+        manifest: ManifestData = self.inputs.structures
         if len(self.ctx.starts) == 1:
             return manifest
         part = slice(self.ctx.starts[index], self.ctx.starts[index] + self._batch_size)

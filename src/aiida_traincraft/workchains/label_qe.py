@@ -90,6 +90,8 @@ class LabelQeWorkChain(ThrottledWorkChain):
         manifest: ManifestData = self.inputs.structures
         uuids, fingerprints = manifest.uuids, manifest.fingerprints
         version = newest_version(self.inputs.codes['pw'])
+        # It was asked for in the step before.
+        assert version is not None
         structures = read_structures(uuids)
         elements = sorted({element for structure in structures for element in structure.elements})
         try:

@@ -155,6 +155,7 @@ class TrainMaceWorkChain(ThrottledWorkChain):
             if head.dataset is not None:
                 datasets[head.name] = orm.load_node(head.dataset)
             else:
+                assert head.level_of_theory is not None
                 level = orm.Str(full_level_hash(head.level_of_theory))
                 datasets[head.name] = self.call_once(f'gather_{head.name}', gather_dataset, level=level, **sealed)
         foundation = training.foundation

@@ -84,7 +84,7 @@ def label(parsed) -> Callable[..., LabelData]:
 
 def printed_energy(stdout: str, name: str) -> float:
     """Energy (eV) that pw.x prints in Ry."""
-    found = re.findall(rf'^!?\s*{re.escape(name)}\s*=\s*(\S+) Ry', stdout, re.M)
+    found = re.findall(rf'^!?\s*{re.escape(name)}\s*=\s*(\S+) Ry', stdout, re.MULTILINE)
     return float(found[-1]) * Ry
 
 

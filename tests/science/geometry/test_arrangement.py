@@ -204,6 +204,6 @@ def test_sort(by, expected):
     atoms.set_initial_charges([1, 2, 3, 4])
     ordered = apply(sort, atoms, SortConfig(by=by))
     assert ordered.get_chemical_symbols() == expected
-    place = {charge: row for charge, row in zip([1, 2, 3, 4], atoms.positions, strict=True)}
+    place = dict(zip([1, 2, 3, 4], atoms.positions, strict=True))
     for charge, row in zip(ordered.get_initial_charges(), ordered.positions, strict=True):
         assert np.array_equal(row, place[charge])

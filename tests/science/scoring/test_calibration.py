@@ -53,7 +53,7 @@ def test_coverage_and_exponent_of_drawn_errors(alpha, exponent):
 def test_quantile_is_the_conformal_rank():
     error = np.arange(1.0, 21.0)
     calibration = calibrate(np.ones(20), error, alpha=0.2)
-    # ceil(21 * 0.8)
+    # The rank is ceil(21 * 0.8).
     assert (calibration.exponent, calibration.quantile) == (0, 17)
     assert (calibration.n_atoms, calibration.n_structures) == (20, 20)
 

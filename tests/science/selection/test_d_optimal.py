@@ -135,7 +135,7 @@ def test_selection_lowers_the_grades_that_pyace_finds(ace, elements):
     functions = basis(ace, elements, 20)
     train = [rattled(rng, elements, 0.02, 0.05) for _ in range(40)]
     pool_atoms = [rattled(rng, elements, 0.08, rng.uniform(0.02, 0.35)) for _ in range(60)]
-    species = {index: element for index, element in enumerate(elements)}
+    species = dict(enumerate(elements))
 
     def active_set(atoms):
         return learn.compute_active_set(learn.compute_B_projections(functions, atoms), tol=1.001, max_iters=300)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from collections.abc import Mapping
 
 from aiida import orm
 from aiida.engine import calcfunction
@@ -18,7 +18,8 @@ from aiida_traincraft.data.manifest import ManifestData
 from aiida_traincraft.data.reading import read_structures
 from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.science.config.base import from_json
-from aiida_traincraft.science.config.validation import ValidationConfig, ValidatorConfig
+from aiida_traincraft.science.config.kinds import ValidatorConfig
+from aiida_traincraft.science.config.validation import ValidationConfig
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Findings, compare, conclude
 from aiida_traincraft.science.validation.starts import build_starts
@@ -79,7 +80,7 @@ def judge_validation(
         One :class:`ValidationData` per validator, by its label.
     """
     asked = read_validation(section, nodes)
-    configs = {config.label: config for config in cast(list[ValidatorConfig], asked.validators)}
+    configs = {config.label: config for config in asked.validators}
     planned = nodes['planned'].get_frames() if 'planned' in nodes else []
     known = {frame.content_hash(): frame for frame in read_structures(labels.uuids)} if labels is not None else {}
     judged: dict[str, orm.Data] = {}
@@ -94,7 +95,9 @@ def judge_validation(
     return judged
 
 
-def _referred(config: Any, found: Findings, planned: list[Structure], known: dict[str, Structure]) -> Findings:
+def _referred(
+    config: ValidatorConfig, found: Findings, planned: list[Structure], known: dict[str, Structure]
+) -> Findings:
     labelled = [
         Structure(frame.atoms, known[frame.content_hash()].properties, frame.provenance)
         for frame in planned
@@ -111,7 +114,7 @@ def compared(config: ValidationConfig) -> set[str]:
     return {validator.label for validator in config.validators if validator.has_reference}
 
 
-def read_validation(section: orm.Dict, nodes: Any) -> ValidationConfig:
+def read_validation(section: orm.Dict, nodes: Mapping[str, orm.Data]) -> ValidationConfig:
     """Validate a stored section; ``nodes`` with keys ``plugins__*`` hold the plugin files that it needs."""
     load_plugin_nodes(nodes)
     return from_json(ValidationConfig, section.get_dict())

@@ -6,15 +6,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import PluginConfig
-from aiida_traincraft.science.config.kinds import LabelSourceConfig
+from aiida_traincraft.science.config.kinds import CalculatorConfig, LabelSourceConfig
 from aiida_traincraft.science.structure import Structure
 
 NEEDED = ('energy', 'forces')
 """Properties without which a label is none."""
 
 
-def make_calculator(config: PluginConfig) -> Any:
+def make_calculator(config: CalculatorConfig) -> Any:
     """ASE calculator that a config describes.
 
     Raises

@@ -32,9 +32,10 @@ def load_potential(
     Returns
     -------
     Calculator
-        Of pace and mace with ``elements``; ``uncertainty`` (``gamma``, ``spread`` in eV/Å, or None if it has none);
-        ``with_uncertainty``, which asks for ``results['uncertainty']`` (n_atoms,); and ``descriptor(atoms)``, the mean
-        descriptor (d,) of the atoms of each element. ``active_coordinates(atoms)`` only with ``gamma``.
+        With ``uncertainty`` (``gamma``, ``spread`` in eV/Å, or None if it has none). Of pace and mace also with
+        ``elements``; ``with_uncertainty``, which asks for ``results['uncertainty']`` (n_atoms,); and
+        ``descriptor(atoms)``, the mean descriptor (d,) of the atoms of each element. ``active_coordinates(atoms)`` only
+        with ``gamma``.
 
     Raises
     ------
@@ -67,6 +68,10 @@ def load_potential(
                 names = content[key]
                 one = isinstance(names, str)
                 content[key] = str(folder / names) if one else [str(folder / name) for name in names]
-            return make_calculator(parse_plugin('calculator', content))
+            calculator = make_calculator(parse_plugin('calculator', content))
+            if not hasattr(calculator, 'uncertainty'):
+                # ASE's own and most others have none, and do not say so.
+                calculator.uncertainty = None
+            return calculator
         case unknown:
             raise ValueError(f'no potential is of type {unknown!r}; known are pace, mace and calculator')

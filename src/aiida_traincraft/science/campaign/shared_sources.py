@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida_traincraft.science.campaign.preflight import Preflight
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.errors import ConfigIssue
 
 
@@ -35,7 +35,7 @@ def check_shared_sources(preflight: Preflight) -> list[ConfigIssue]:
     return issues
 
 
-def _shared(tested: PluginConfig | None, trained: PluginConfig | None, folder: Path) -> tuple[str, str, str] | None:
+def _shared(tested: SourceConfig | None, trained: SourceConfig | None, folder: Path) -> tuple[str, str, str] | None:
     """Key and value that both sources read from, and the other's key; None if they have none in common."""
     if tested is None or trained is None:
         return None
@@ -54,7 +54,7 @@ def _shared(tested: PluginConfig | None, trained: PluginConfig | None, folder: P
     return None
 
 
-def _as_given(source: PluginConfig) -> dict[str, Any]:
+def _as_given(source: SourceConfig) -> dict[str, Any]:
     """Table of a source; of one that is fetched already, the table that it was fetched by."""
     table = source.model_dump(mode='json')
     fetched: dict[str, Any] | None = table.get('fetched')

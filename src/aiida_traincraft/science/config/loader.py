@@ -15,7 +15,7 @@ from aiida_traincraft.science.config.explain import explain
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
 
 
-def load_campaign(path: Path) -> CampaignConfig:
+def load_campaign(path: Path | str) -> CampaignConfig:
     """Read and validate a TOML file; plugins named in ``[run] plugins`` are loaded first.
 
     Raises

@@ -42,7 +42,7 @@ def read_ahead(function: Callable[..., Iterable[Item]], *arguments: Any) -> Iter
         try:
             while True:
                 try:
-                    batch = pickle.load(process.stdout)
+                    batch = pickle.load(process.stdout)  # noqa: S301 (our own process)
                 except (EOFError, pickle.UnpicklingError):
                     raise RuntimeError(f'the process that reads died with exit status {process.wait()}') from None
                 if batch is None:
@@ -76,5 +76,5 @@ if __name__ == '__main__':
     # Ctrl-C is for the process that reads; what is printed must not get into the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe, sys.stdout = sys.stdout.buffer, sys.stderr
-    given, its_arguments = pickle.load(sys.stdin.buffer)
+    given, its_arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 (our own process)
     _feed(given, its_arguments, pipe)

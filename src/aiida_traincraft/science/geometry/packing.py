@@ -84,6 +84,7 @@ def pack(
             with deck.open() as handle:
                 done = subprocess.run(
                     [program],
+                    check=False,
                     stdin=handle,
                     cwd=folder,
                     capture_output=True,

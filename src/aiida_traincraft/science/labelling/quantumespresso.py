@@ -230,7 +230,7 @@ def upf_functional(upf: str) -> str:
         If the file does not name one.
     """
     found = re.search(r'functional\s*=\s*"([^"]*)"', upf) or re.search(
-        r'^(.*?)Exchange-Correlation functional', upf, re.M
+        r'^(.*?)Exchange-Correlation functional', upf, re.MULTILINE
     )
     words = found.group(1).upper().replace('+', ' ').replace('-', ' ').split() if found else []
     if not words:
@@ -275,7 +275,7 @@ def failure(label: str, crash: str = '', stdout: str = '', stderr: str = '') -> 
 
 def scf_iterations(stdout: str) -> int:
     """SCF iterations that an output of pw.x begins."""
-    return len(re.findall(r'^ *iteration #.*ecut', stdout, re.M))
+    return len(re.findall(r'^ *iteration #.*ecut', stdout, re.MULTILINE))
 
 
 def error_message(crash: str, stdout: str, stderr: str = '') -> str:
@@ -292,7 +292,7 @@ def error_message(crash: str, stdout: str, stderr: str = '') -> str:
 
 def _between_rulers(*texts: str) -> str:
     for text in texts:
-        found = re.search(r'%%%+\s*\n(.*?)\n\s*%%%+', text, re.S)
+        found = re.search(r'%%%+\s*\n(.*?)\n\s*%%%+', text, re.DOTALL)
         if found:
             return ' '.join(re.sub(r'task #\s*\d+', '', found.group(1)).split())
     return ''

@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import PluginConfig
+from aiida_traincraft.science.config.kinds import SamplerConfig
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
 
@@ -60,7 +60,7 @@ def sample(
     structure: Structure,
     calculator: Any,
     workspace: Workspace | None,
-    config: PluginConfig,
+    config: SamplerConfig,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> SamplingRun:
@@ -99,7 +99,7 @@ def sample(
 
 
 def run_sampling(
-    structure: Structure, calculator: Any, workspace: Workspace | None, config: PluginConfig, seed: int = 0
+    structure: Structure, calculator: Any, workspace: Workspace | None, config: SamplerConfig, seed: int = 0
 ) -> list[Structure]:
     """Frames of :func:`sample` without a watch."""
     return sample(structure, calculator, workspace, config, seed).frames

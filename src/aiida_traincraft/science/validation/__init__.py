@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.validation import ERROR, ValidatorConfig
+from aiida_traincraft.science.config.kinds import ERROR, ValidatorConfig
 from aiida_traincraft.science.optional import MissingLibraryError
 from aiida_traincraft.science.structure import Structure
 
@@ -259,6 +259,6 @@ def check(config: ValidatorConfig, findings: Findings) -> list[Check]:
     """All limits of a config held against the numbers."""
     return [
         Check(quantity, findings.values.get(quantity), limit, kind)
-        for kind in ('at_most', 'at_least')
-        for quantity, limit in getattr(config, kind).items()
+        for kind, limits in (('at_most', config.at_most), ('at_least', config.at_least))
+        for quantity, limit in limits.items()
     ]

@@ -68,6 +68,8 @@ class Dimer(Validator):
         at_least = { wall_height = 1.0 }
     """
 
+    config: DimerConfig
+
     def plan(self, subject: Subject) -> list[Structure]:
         """Every pair of elements at every distance, from the largest to the smallest."""
         assert subject.start is not None

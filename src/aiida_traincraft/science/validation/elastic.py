@@ -57,6 +57,8 @@ class Elastic(CrystalValidator):
         at_least = { born_eigenvalue = 1.0 }
     """
 
+    config: ElasticConfig
+
     def plan(self, subject: Subject) -> list[Structure]:
         """Strained cells."""
         crystal, frames = self.relaxed_crystal(subject), []

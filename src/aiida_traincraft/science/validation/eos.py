@@ -63,6 +63,8 @@ class Eos(CrystalValidator):
         at_least = { bulk_modulus = 120.0 }
     """
 
+    config: EosConfig
+
     def plan(self, subject: Subject) -> list[Structure]:
         """Cells of all volumes, each relaxed at its volume if asked."""
         crystal, frames = self.relaxed_crystal(subject), []

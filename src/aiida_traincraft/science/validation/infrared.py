@@ -7,14 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from ase import Atoms
 
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.validation import Curve
-from aiida_traincraft.science.validation.spectra import (
-    FloatArray,
-    infrared_intensities,
-    infrared_spectrum,
-    unwrap_dipoles,
-)
+from aiida_traincraft.science.validation.spectra import infrared_intensities, infrared_spectrum, unwrap_dipoles
 from aiida_traincraft.science.validation.vibrations import SpectrumConfig, SpectrumValidator
 
 

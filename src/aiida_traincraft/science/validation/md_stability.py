@@ -11,7 +11,8 @@ from ase.neighborlist import neighbor_list
 from pydantic import Field
 
 from aiida_traincraft.science.atoms.distances import minimum_distance
-from aiida_traincraft.science.config.validation import StructureValidatorConfig, ValidatorConfig
+from aiida_traincraft.science.config.kinds import ValidatorConfig
+from aiida_traincraft.science.config.validation import StructureValidatorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.sampling import SamplingRun, sample
 from aiida_traincraft.science.sampling.md import DISTANCE_INTERVAL, MdConfig
@@ -110,6 +111,8 @@ class MdStability(Validator):
         at_most = { energy_drift = 5.0 }
         at_least = { survival = 1.0, minimum_distance = 1.8 }
     """
+
+    config: MdStabilityConfig
 
     def check_start(self, start: Structure) -> None:
         """Raise ValueError if there is nothing that could move against anything."""

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from pydantic import Field, field_validator
 
-from aiida_traincraft.science.config.validation import ValidatorConfig
+from aiida_traincraft.science.config.kinds import ValidatorConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.scoring.evaluation import LABEL_UNITS, evaluate
 from aiida_traincraft.science.structure import Structure
@@ -64,6 +64,8 @@ class Parity(Validator):
         at_most = { energy_rmse = 0.005, forces_rmse = 0.1 }
         at_least = { forces_r2 = 0.9 }
     """
+
+    config: ParityConfig
 
     def run(self, subject: Subject) -> Findings:
         """Errors and parity plots."""

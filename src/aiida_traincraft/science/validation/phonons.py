@@ -66,6 +66,8 @@ class Phonons(CrystalValidator):
         at_least = { lowest_frequency = -0.1 }
     """
 
+    config: PhononsConfig
+
     def check_start(self, start: Structure) -> None:
         """Raise ValueError if the supercell is too large."""
         super().check_start(start)

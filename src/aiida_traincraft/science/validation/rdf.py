@@ -63,6 +63,8 @@ class Rdf(Validator):
         at_most = { rdf_error = 0.3 }
     """
 
+    config: RdfConfig
+
     def run(self, subject: Subject) -> Findings:
         """Dynamics and comparison."""
         config = self.config

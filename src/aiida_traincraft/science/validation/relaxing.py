@@ -43,6 +43,8 @@ class SupercellValidatorConfig(CrystalValidatorConfig):
 class CrystalValidator(Validator):
     """Base of validators that start from a crystal."""
 
+    config: CrystalValidatorConfig
+
     def check_start(self, start: Structure) -> None:
         """Raise ValueError unless the start is periodic in all directions."""
         if not start.atoms.pbc.all():

@@ -57,6 +57,8 @@ class Speed(Validator):
         duration = 0.1
     """
 
+    config: SpeedConfig
+
     def check_start(self, start: Structure) -> None:
         """Raise ValueError if the repeats are too large, or there is no direction to repeat in."""
         largest = max(self.config.sizes)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from aiida_traincraft.science.config.validation import ValidationConfig
+from aiida_traincraft.science.config.kinds import ValidatorConfig
+from aiida_traincraft.science.config.validation import StructureValidatorConfig, ValidationConfig
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.structure import Structure
@@ -23,12 +22,11 @@ def build_starts(config: ValidationConfig, workspace: Workspace | None, seed: in
     return [build_start(validator, workspace, seed) for validator in config.validators]
 
 
-def build_start(config: Any, workspace: Workspace | None, seed: int) -> Structure | None:
+def build_start(config: ValidatorConfig, workspace: Workspace | None, seed: int) -> Structure | None:
     """Structure of one validator; see :func:`build_starts`."""
-    geometry = getattr(config, 'geometry', None)
-    if geometry is None:
+    if not isinstance(config, StructureValidatorConfig) or config.geometry is None:
         return None
-    built = build_geometries(geometry, workspace, derive_seed(seed, 'geometry', config.label))
+    built = build_geometries(config.geometry, workspace, derive_seed(seed, 'geometry', config.label))
     if len(built) != 1:
         raise ValueError(f'"geometry" gives {len(built)} structures, a validator starts from one')
     make_validator(config).check_start(built[0])

@@ -68,6 +68,8 @@ class Surface(CrystalValidator):
         at_least = { surface_energy = 0.5 }
     """
 
+    config: SurfaceEnergyConfig
+
     def check_start(self, start: Structure) -> None:
         """Raise ValueError if no slab has equivalent sides and the composition of the crystal, or it is too large."""
         super().check_start(start)

@@ -57,6 +57,8 @@ class Vacancy(CrystalValidator):
         at_least = { formation_energy = 0.5 }
     """
 
+    config: VacancyEnergyConfig
+
     def check_start(self, start: Structure) -> None:
         """Raise ValueError if there is no such atom, no chemical potential, or the supercell is too large."""
         super().check_start(start)

@@ -95,6 +95,8 @@ class Harmonic:
 class SpectrumValidator(Validator):
     """Harmonic spectrum by finite differences, and spectrum of trajectories."""
 
+    config: SpectrumConfig
+
     response: ClassVar[str]
     """Property whose changes are seen."""
     strength: ClassVar[str]

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from aiida import orm
+from aiida.common.exceptions import EntryPointError
 from aiida.plugins import WorkflowFactory
 
 from aiida_traincraft.science.campaign.preflight import Preflight
 from aiida_traincraft.science.config.kinds import ExplorerConfig, LabellerConfig, TrainerConfig
-from aiida_traincraft.science.errors import ConfigIssue
+from aiida_traincraft.science.errors import ConfigError, ConfigIssue
 
-Section = TypeVar('Section', LabellerConfig, TrainerConfig, ExplorerConfig)
+Section = TypeVar('Section', bound=LabellerConfig | TrainerConfig | ExplorerConfig)
 
 
 @dataclass(frozen=True)
@@ -93,4 +94,28 @@ def workchain_of(prefix: str, section: LabellerConfig | TrainerConfig | Explorer
     MissingEntryPointError
         If no installed package has one.
     """
-    return WorkflowFactory(f'traincraft.{prefix}.{section.seam or section.type}')
+    return WorkflowFactory(_entry_point(prefix, section))
+
+
+def hooks_of(prefix: str, section: LabellerConfig | TrainerConfig | ExplorerConfig, place: str) -> Any:
+    """Hooks that a section's WorkChain names.
+
+    Raises
+    ------
+    ConfigError
+        If the WorkChain cannot be loaded; names the key of the section's type.
+    """
+    try:
+        workchain = workchain_of(prefix, section)
+    except EntryPointError as error:
+        message = (
+            f'{section.type!r} is registered, but its WorkChain cannot be loaded: {error}; the package that brings it '
+            f'must be installed with the entry point {_entry_point(prefix, section)!r} in the group "aiida.workflows" '
+            '(a plugin file alone cannot bring one)'
+        )
+        raise ConfigError([ConfigIssue(f'{place}.type', message)]) from error
+    return workchain.hooks(section, place)
+
+
+def _entry_point(prefix: str, section: LabellerConfig | TrainerConfig | ExplorerConfig) -> str:
+    return f'traincraft.{prefix}.{section.seam or section.type}'

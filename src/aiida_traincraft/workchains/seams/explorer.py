@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from aiida import orm
 
@@ -11,7 +11,9 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.config.kinds import ExplorerConfig
-from aiida_traincraft.workchains.seams.base import Seam, Section, workchain_of
+from aiida_traincraft.workchains.seams.base import Seam, hooks_of
+
+Exploration = TypeVar('Exploration', bound=ExplorerConfig)
 
 # A degenerate active set gives γ of 1e5 and more in any crystal: the physical guards end such runs, not γ.
 NO_HALT = 1e300
@@ -46,7 +48,7 @@ def thresholds(
     return exploration.window(potential.measure)
 
 
-class Explorer(Seam[Section]):
+class Explorer(Seam[Exploration]):
     """Hooks of an explorer."""
 
     prefix: ClassVar[str] = 'explore'
@@ -54,5 +56,5 @@ class Explorer(Seam[Section]):
 
 def explorer_of(section: ExplorerConfig, place: str = 'exploration') -> Explorer[Any]:
     """Hooks of the explorer that a section stands for."""
-    hooks: Explorer[Any] = workchain_of(Explorer.prefix, section).hooks(section, place)
+    hooks: Explorer[Any] = hooks_of(Explorer.prefix, section, place)
     return hooks

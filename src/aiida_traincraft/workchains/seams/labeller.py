@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from aiida import orm
 
@@ -13,7 +13,9 @@ from aiida_traincraft.science.campaign.preflight import Preflight
 from aiida_traincraft.science.config.kinds import LabellerConfig
 from aiida_traincraft.science.errors import ConfigIssue
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.seams.base import Seam, Section, workchain_of
+from aiida_traincraft.workchains.seams.base import Seam, hooks_of
+
+Labelling = TypeVar('Labelling', bound=LabellerConfig)
 
 
 def define_label_ports(spec: Any) -> None:
@@ -23,7 +25,7 @@ def define_label_ports(spec: Any) -> None:
     spec.output('ledger', valid_type=LedgerData, help='What became of every structure.')
 
 
-class Labeller(Seam[Section]):
+class Labeller(Seam[Labelling]):
     """Hooks of a labeller."""
 
     prefix: ClassVar[str] = 'label'
@@ -55,5 +57,5 @@ class Labeller(Seam[Section]):
 
 def labeller_of(section: LabellerConfig, place: str = 'labelling') -> Labeller[Any]:
     """Hooks of the labeller that a section stands for."""
-    hooks: Labeller[Any] = workchain_of(Labeller.prefix, section).hooks(section, place)
+    hooks: Labeller[Any] = hooks_of(Labeller.prefix, section, place)
     return hooks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from aiida import orm
 
@@ -12,7 +12,9 @@ from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.campaign.preflight import Preflight
 from aiida_traincraft.science.config.kinds import TrainerConfig
 from aiida_traincraft.science.errors import ConfigIssue
-from aiida_traincraft.workchains.seams.base import Seam, Section, workchain_of
+from aiida_traincraft.workchains.seams.base import Seam, hooks_of
+
+Training = TypeVar('Training', bound=TrainerConfig)
 
 
 def define_train_ports(spec: Any) -> None:
@@ -26,16 +28,19 @@ def define_train_ports(spec: Any) -> None:
     spec.output('history', valid_type=orm.Dict, required=False, help='Loss and errors by iteration.')
 
 
-class Trainer(Seam[Section]):
+class Trainer(Seam[Training]):
     """Hooks of a trainer."""
 
     prefix: ClassVar[str] = 'train'
     model_key: ClassVar[str] = 'type'
     """Key that decides what its potentials give."""
+    explores: bool = True
+    """Whether the potential is to drive explorations."""
 
     def check(self, preflight: Preflight) -> list[ConfigIssue]:
         """Find out whether the potential can drive explorations, and what would make the training fail."""
-        return self.check_forces() + self.check_start(preflight.elements, preflight.folder)
+        forces = self.check_forces() if self.explores else []
+        return forces + self.check_start(preflight.elements, preflight.folder)
 
     def check_forces(self) -> list[ConfigIssue]:
         """Find out whether the potential can drive explorations."""
@@ -61,7 +66,8 @@ class Trainer(Seam[Section]):
         return []
 
 
-def trainer_of(section: TrainerConfig, place: str = 'training') -> Trainer[Any]:
-    """Hooks of the trainer that a section stands for."""
-    hooks: Trainer[Any] = workchain_of(Trainer.prefix, section).hooks(section, place)
+def trainer_of(section: TrainerConfig, place: str = 'training', explores: bool = True) -> Trainer[Any]:
+    """Hooks of the trainer that a section stands for; ``explores``: whether its potential drives explorations."""
+    hooks: Trainer[Any] = hooks_of(Trainer.prefix, section, place)
+    hooks.explores = explores
     return hooks

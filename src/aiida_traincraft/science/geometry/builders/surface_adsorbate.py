@@ -78,12 +78,12 @@ def build_surface_adsorbate(config: SurfaceAdsorbateConfig, rng: np.random.Gener
         height = 1.85
     """
     guest = make_inserted(config.adsorbate, rng)
-    structures = []
+    structures: list[Structure] = []
     for slab in build_slabs(config.slab):
         places, n_surface = find_sites(slab, config.sites, config.height)
         count = config.count or _whole(config.coverage or 0.0, n_surface)
-        for _ in range(config.orientations or 1):
-            structures.append(Structure(_cover(slab, guest, places, count, config, rng)))
+        turns = range(config.orientations or 1)
+        structures += [Structure(_cover(slab, guest, places, count, config, rng)) for _ in turns]
     return structures
 
 

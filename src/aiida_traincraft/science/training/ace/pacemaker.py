@@ -41,7 +41,7 @@ STATISTICS_BLOCK = re.compile(
     r'-+(?P<kind>INIT STATS|FIT STATS|INIT TEST STATS|TEST STATS|[A-Za-z ]+:)-+\n'
     r'Iteration:\s+#(?P<iteration>\d+)\s+Loss:\s+Total:\s+(?P<loss>\S+).*?'
     r'RMSE:\s+(?P<energy>\S+)\s+\S+\s+(?P<forces>\S+)\s+\S+',
-    flags=re.S,
+    flags=re.DOTALL,
 )
 """The block that log.txt has instead of that line every ``display_step`` iterations."""
 
@@ -192,19 +192,17 @@ def read_log(text: str) -> list[dict[str, float | int | str]]:
     list of dict
         ``set`` ("train" or "test"), ``iteration``, ``loss``, ``energy_rmse`` (eV/atom), ``force_rmse`` (eV/Å).
     """
-    found = []
     matches = [*ITERATION_LINE.finditer(text), *STATISTICS_BLOCK.finditer(text)]
-    for match in sorted(matches, key=lambda match: match.start()):
-        found.append(
-            {
-                'set': 'test' if 'TEST' in match['kind'] else 'train',
-                'iteration': int(match['iteration']),
-                'loss': float(match['loss']),
-                'energy_rmse': float(match['energy']) / 1000,
-                'force_rmse': float(match['forces']) / 1000,
-            }
-        )
-    return found
+    return [
+        {
+            'set': 'test' if 'TEST' in match['kind'] else 'train',
+            'iteration': int(match['iteration']),
+            'loss': float(match['loss']),
+            'energy_rmse': float(match['energy']) / 1000,
+            'force_rmse': float(match['forces']) / 1000,
+        }
+        for match in sorted(matches, key=lambda match: match.start())
+    ]
 
 
 def write_input(path: Path, content: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.scoring.evaluation import evaluate
 from aiida_traincraft.science.structure import read_frames, write_frames
@@ -19,7 +20,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Parameters
     ----------
     parameters
-        ``potential`` (table of :func:`~aiida_traincraft.science.calculators.potential.load_potential`), ``device``.
+        ``potential`` (table of :func:`~aiida_traincraft.science.calculators.potential.load_potential`), ``device``,
+        ``plugins`` (names of plugin files in the folder).
     folder
         The job's folder; the potential's files lie there.
 
@@ -33,6 +35,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     ValueError
         If the potential cannot be used.
     """
+    registry.load_plugins([folder / name for name in parameters.get('plugins', [])])
     calculator = load_potential(parameters['potential'], folder, parameters.get('device', 'cpu'))
     structures = read_frames(folder / DATASET_FILE)
     result, predictions = evaluate(

@@ -106,12 +106,15 @@ def describe(frame: Structure, calculator: Any) -> None:
     Parameters
     ----------
     frame
-        Gets ``descriptor`` (d,) and, if its largest γ is above 1, ``active.<element>``: the rows (k, n_func) of its
-        atoms in coordinates of the active set that reach beyond it, that is, hold a value above 1.
+        Gets ``descriptor`` (d,), if the calculator has one, and, if its largest γ is above 1, ``active.<element>``: the
+        rows (k, n_func) of its atoms in coordinates of the active set that reach beyond it, that is, hold a value above
+        1.
     calculator
-        Offers ``descriptor(atoms)``, ``uncertainty`` and, if that is ``gamma``, ``active_coordinates(atoms)``.
+        Offers ``uncertainty``, perhaps ``descriptor(atoms)`` and, if the uncertainty is ``gamma``,
+        ``active_coordinates(atoms)``.
     """
-    frame.properties['descriptor'] = np.asarray(calculator.descriptor(frame.atoms))
+    if hasattr(calculator, 'descriptor'):
+        frame.properties['descriptor'] = np.asarray(calculator.descriptor(frame.atoms))
     uncertainty = frame.properties.get('uncertainty')
     if calculator.uncertainty != 'gamma' or uncertainty is None or uncertainty.max() <= 1.0:
         return

@@ -6,14 +6,13 @@ import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.config.fields import parse_plugin
-from aiida_traincraft.science.config.validation import ValidatorConfig
 from aiida_traincraft.science.structure import Structure, read_frames, write_frames
 from aiida_traincraft.science.validation import Findings, Subject, explore
 
@@ -56,7 +55,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     planned: list[Structure] = []
     for job in parameters['validators']:
-        config = cast(ValidatorConfig, parse_plugin('validator', job['config']))
+        config = parse_plugin('validator', job['config'])
         clock = time.monotonic()
         print(f'{config.label} begins', flush=True)
         if limit is not None and clock - began > TIME_FRACTION * limit:

@@ -1,0 +1,1 @@
+"""A package that extends traincraft from outside: everything in it is found by entry points."""
