@@ -138,7 +138,7 @@ def report_parts(folder: Path, repeat: int) -> list[str]:
 def demo_parts(folder: Path) -> list[str]:
     """Core-seconds of each stage of the demo."""
     found: dict[str, list[float]] = {}
-    script = '[[c.stage, c.jobs, 3600 * c.core_hours] for c in account.costs(account.find_jobs(campaign))]'
+    script = '[[c.stage, c.jobs, 3600 * c.core_hours] for c in costs.costs(costs.find_jobs(campaign))]'
     for stage, jobs, seconds in ask(folder, script):
         before = found.get(stage, [0.0, 0.0])
         found[stage] = [before[0] + jobs, before[1] + seconds]

@@ -24,7 +24,6 @@ import numpy as np
 import record
 from ase import Atoms
 
-from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.selection import SelectionConfig
 from aiida_traincraft.science.selection import FunnelContext, apply_funnel
 from aiida_traincraft.science.structure import Structure
@@ -98,7 +97,6 @@ def in_a_process(size: int, options: argparse.Namespace) -> dict[str, object]:
 
 def measure(size: int, budget: int, seed: int) -> dict[str, object]:
     """Time (s) and memory (MB) of one funnel."""
-    registry.load_plugins()
     rng = np.random.default_rng(seed)
     config = SelectionConfig.model_validate({'budget': budget, 'stages': STAGES})
     training = rng.normal(size=(N_TRAINING, WIDTH))

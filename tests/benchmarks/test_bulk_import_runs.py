@@ -12,7 +12,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / 'benchmarks'
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_bulk_import_on_sqlite_and_postgresql(tmp_path):
     command = [sys.executable, FOLDER / 'bulk_import.py', '--frames', '60', '--slow-frames', '3', '--results', tmp_path]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}

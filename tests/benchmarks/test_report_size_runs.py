@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / 'benchmarks'
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_report_of_a_small_campaign(tmp_path):
     command = [sys.executable, FOLDER / 'report_size.py', '--labels', '60', '--cycles', '1', '--repeat', '1']
     done = subprocess.run([*command, '--results', tmp_path], check=False, capture_output=True, text=True, timeout=600)

@@ -88,7 +88,7 @@ class Site:
         return done
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')
 def make_site(tmp_path_factory):
     """Make sites; their daemons are stopped at the end."""
     sites = []

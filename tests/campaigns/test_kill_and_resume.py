@@ -73,6 +73,7 @@ def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
     assert first == second
 
 
+@pytest.mark.long
 def test_kill_in_a_retry(make_site):
     site = make_site('retry')
     shutil.copy(CONFIG.with_name('slow_emt.py'), site.folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.campaign, pytest.mark.long, pytest.mark.timeout(1200)]
 
 CONFIG = Path(__file__).with_name('small_qe.toml')
 

@@ -11,7 +11,7 @@ import tomli_w
 
 from aiida_traincraft.science.validation.spectra import find_bands
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.campaign, pytest.mark.long, pytest.mark.timeout(1200)]
 
 EXAMPLE = Path(__file__).parents[2] / 'examples' / 'water_spectra.toml'
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_imports_killed_20_times_lose_and_halve_nothing(tmp_path):
     environment = {**os.environ, 'AIIDA_PATH': str(tmp_path), 'OMP_NUM_THREADS': '1'}
     verdi = Path(sys.executable).parent / 'verdi'

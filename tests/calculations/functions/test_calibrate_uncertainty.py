@@ -8,11 +8,11 @@ from aiida import orm
 
 from aiida_traincraft.calculations.functions.calibration import calibrate_uncertainty
 from aiida_traincraft.data.calibration import CalibrationData
-from aiida_traincraft.science.config.kinds import ForceErrorLimit
+from aiida_traincraft.science.config.kinds import ExplorerConfig, ForceErrorLimit
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.workchains.explore import thresholds
+from aiida_traincraft.workchains.seams.explorer import thresholds
 
-WINDOW = {'gamma_lo': 2.0, 'gamma_hi': 10.0}
+WINDOW = ExplorerConfig(type='any', gamma_lo=2.0, gamma_hi=10.0)
 
 
 @pytest.fixture(scope='module')
