@@ -21,28 +21,36 @@ TORCH ?= torch==2.13.0
 # Debian's pseudopotentials for the demo with DFT; any folder with Si.pz-vbc.UPF and Al.pz-vbc.UPF will do.
 PSEUDOS ?= /usr/share/espresso/pseudo
 
-.PHONY: demo demo-pace demo-mace demo-qe test test-fast lint setup setup-pace setup-mace setup-qe setup-browser clean
+.PHONY: demo demo-pace demo-mace demo-qe test test-fast test-long lint setup setup-pace setup-mace setup-qe setup-browser
+.PHONY: setup-programs environments clean
 .PHONY: coverage test-science test-aiida test-pw test-mace test-pace test-campaigns test-build test-docs
+
+# Python compiles what is imported; pip would compile all that there is.
+INSTALL := pip install --quiet --no-compile
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[pace,dev]'
+	$(BIN)/$(INSTALL) --editable '.[pace,dev]'
 	touch $@
 
 # TensorFlow and pandas 2 live apart from AiiDA: docs/pacemaker.md says why.
 .venv-pace/.done: Makefile
 	$(PYTHON) -m venv .venv-pace
-	$(PACE_BIN)/pip install --quiet 'python-ace>=0.4.0rc1,<0.5' 'ase>=3.27' 'pydantic>=2.7,<3' 'numpy<2.4' 'pandas<3' \
+	$(PACE_BIN)/$(INSTALL) 'python-ace>=0.4.0rc1,<0.5' 'ase>=3.27' 'pydantic>=2.7,<3' 'numpy<2.4' 'pandas<3' \
 		'tensorflow-cpu==2.20.0' matscipy sympy tqdm pyyaml
-	$(PACE_BIN)/pip install --quiet --no-deps 'tf_keras==2.20.1' 'tensorpotential==0.6.2.1'
+	$(PACE_BIN)/$(INSTALL) --no-deps 'tf_keras==2.20.1' 'tensorpotential==0.6.2.1'
 	touch $@
 
 # torch first: mace-torch alone would choose a build by itself.
 .venv-mace/.done: Makefile
 	$(PYTHON) -m venv .venv-mace
-	$(MACE_BIN)/pip install --quiet $(TORCH)
-	$(MACE_BIN)/pip install --quiet 'mace-torch==0.3.16' 'ase>=3.27' 'phonopy>=4' 'pydantic>=2.7,<3'
+	$(MACE_BIN)/$(INSTALL) $(TORCH)
+	$(MACE_BIN)/$(INSTALL) 'mace-torch==0.3.16' 'ase>=3.27' 'phonopy>=4' 'pydantic>=2.7,<3'
 	touch $@
+
+# All three, side by side.
+environments:
+	@$(MAKE) --no-print-directory --jobs 3 .venv/.done .venv-pace/.done .venv-mace/.done
 
 setup: .venv/.done
 	$(TRAINCRAFT) setup --create --wal
@@ -94,17 +102,25 @@ demo-qe: setup-qe setup
 	$(TRAINCRAFT) pseudos install .aiida/pseudos --family lda-vbc
 	$(TRAINCRAFT) run examples/silicon_qe.toml --stop-daemon
 
-test: .venv/.done .venv-pace/.done .venv-mace/.done
+# In the order of the folders: campaigns begin early, and no worker waits for them at the end.
+PYTEST := $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
+
+test: environments setup-programs
+	$(PYTEST)
+
+# What takes longest: once before a change of what it tests is called done.
+test-long: environments setup-programs
+	$(PYTEST) -m long
+
+setup-programs:
 	@$(MAKE) --no-print-directory setup-qe || echo 'The tests that need pw.x are skipped.'
 	@$(MAKE) --no-print-directory setup-browser || echo 'The tests that need a browser are skipped.'
-	# In the order of the folders: the long campaigns begin early, and no worker waits for them at the end.
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 
 test-fast: .venv/.done
-	$(BIN)/pytest -m 'not slow and not campaign'
+	$(BIN)/pytest -m 'not slow and not campaign and not long'
 
 coverage: .venv/.done
-	$(BIN)/pytest --numprocesses $(WORKERS) -m 'not slow and not campaign' tests/science tests/data \
+	$(BIN)/pytest --numprocesses $(WORKERS) -m 'not slow and not campaign and not long' tests/science tests/data \
 		--cov=aiida_traincraft.science --cov=aiida_traincraft.data --cov-report=term:skip-covered
 
 # Parts of "make test" for machines that have only what the part needs: the jobs of .github/workflows/ci.yml. A file may
@@ -135,7 +151,7 @@ test-pace: .venv/.done .venv-pace/.done
 
 test-campaigns: .venv/.done .venv-pace/.done .venv-mace/.done setup-qe
 	@$(MAKE) --no-print-directory setup-browser || echo 'The test that needs a browser is skipped.'
-	$(SOME) tests/campaigns
+	$(SOME) -m 'long or not long' tests/campaigns
 
 test-build: .venv/.done
 	$(BIN)/pytest tests/packaging

@@ -12,8 +12,8 @@ from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.labelling.label import label
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.worker.tasks.label import label
 
 pytestmark = pytest.mark.slow
 

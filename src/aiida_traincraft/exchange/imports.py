@@ -31,8 +31,8 @@ from aiida_traincraft.exchange.judging import (
     ImportReport,
     KnownLabels,
     digest_file,
-    stage,
-    staged,
+    judge,
+    read_judged,
 )
 from aiida_traincraft.provenance.describe import IMPORT_PROCESS_LABEL, IMPORT_PROCESS_TYPE
 from aiida_traincraft.science.datasets.near_duplicates import NearDuplicates
@@ -105,7 +105,7 @@ def import_frames(
         known = _known_labels(digest, before)
         if near is not None:
             _add_known(near, known)
-        report = stage(paths, digest, options, known, spool, near, lambda size: tell('validating', size, total))
+        report = judge(paths, digest, options, known, spool, near, lambda size: tell('validating', size, total))
         bad = bool(report.problems) or (bool(report.refusals) and not options.skip_refused)
         if dry_run or bad or not report.accepted + report.known:
             return Imported(report, None)
@@ -221,7 +221,7 @@ def _store(
 
     def frames() -> Iterator[ReadyFrame]:
         nonlocal count
-        for item in staged(spool):
+        for item in read_judged(spool):
             if isinstance(item, tuple):
                 known[count] = item
             else:

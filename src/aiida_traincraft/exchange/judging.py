@@ -33,7 +33,7 @@ REPORTED_REFUSALS = 1000
 KnownLabels = Mapping[str, tuple[str, str]]
 """UUID and fingerprint of the stored label of a structure, by the structure's fingerprint."""
 
-Staged = list[ReadyFrame] | tuple[str, str]
+Judgement = list[ReadyFrame] | tuple[str, str]
 """A structure and its label to be stored, or UUID and fingerprint of a label that is there already."""
 
 
@@ -115,7 +115,7 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(handle, 'sha256').hexdigest()
 
 
-def stage(
+def judge(
     paths: Sequence[Path],
     level: str,
     options: ImportOptions,
@@ -153,7 +153,7 @@ def stage(
     return report
 
 
-def staged(spool: IO[bytes]) -> Iterator[Staged]:
+def read_judged(spool: IO[bytes]) -> Iterator[Judgement]:
     """What :func:`stage` wrote."""
     while True:
         try:
@@ -164,7 +164,7 @@ def staged(spool: IO[bytes]) -> Iterator[Staged]:
 
 def _accepted(
     frames: Iterator[tuple[int, tuple[str, int], Structure]], known: KnownLabels, report: ImportReport
-) -> Iterator[Staged]:
+) -> Iterator[Judgement]:
     """What is to be stored or linked; the report is told of the rest."""
     seen: dict[str, tuple[str, str]] = {}
     for number, place, structure in frames:

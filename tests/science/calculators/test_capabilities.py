@@ -14,8 +14,8 @@ from aiida_traincraft.science.calculators.emt import EmtConfig
 from aiida_traincraft.science.calculators.lennard_jones import LennardJonesConfig
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
 from aiida_traincraft.science.config.kinds import CalculatorConfig
+from aiida_traincraft.science.labelling.label import label
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.worker.tasks.label import label
 
 ARGON = LennardJonesConfig(sigma=3.4, epsilon=0.01, rc=8.0)
 

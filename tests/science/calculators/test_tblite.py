@@ -13,9 +13,9 @@ from aiida_traincraft.science.calculators import check_elements, make_calculator
 from aiida_traincraft.science.calculators.tblite import TbliteConfig
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.science.labelling.label import label
 from aiida_traincraft.science.structure import Structure, write_frames
 from aiida_traincraft.science.worker.main import run_task
-from aiida_traincraft.science.worker.tasks.label import label
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from aiida_traincraft import (
     link_inputs,
     read_structures,
 )
-from aiida_traincraft.science.worker.tasks.label import LabelError, label
+from aiida_traincraft.science.labelling.label import LabelError, label
 from traincraft_pairs.config import REACH, PairsLabelling, radius
 
 

@@ -178,14 +178,14 @@ class ExplorerConfig(PluginConfig, ForceErrorLimit):
     spread_hi: float = Field(default=0.5, gt=0)
     """Committee: a run halts when the forces on an atom spread by more than this (eV/Å)."""
 
-    def window(self, measure: str) -> tuple[float, float]:
+    def thresholds(self, measure: str) -> tuple[float, float]:
         """Thresholds of a measure, ``gamma`` or ``spread``."""
         return {'gamma': (self.gamma_lo, self.gamma_hi), 'spread': (self.spread_lo, self.spread_hi)}[measure]
 
     @model_validator(mode='after')
-    def _window(self) -> ExplorerConfig:
+    def _ordered(self) -> ExplorerConfig:
         for measure in ('gamma', 'spread'):
-            lo, hi = self.window(measure)
+            lo, hi = self.thresholds(measure)
             if lo >= hi:
                 raise ValueError(f'"{measure}_lo" ({lo}) must be below "{measure}_hi" ({hi})')
         return self

@@ -45,7 +45,7 @@ def thresholds(
         return 0.0, NO_HALT
     if calibration is not None and calibration.thresholds is not None:
         return calibration.thresholds
-    return exploration.window(potential.measure)
+    return exploration.thresholds(potential.measure)
 
 
 class Explorer(Seam[Exploration]):

@@ -151,7 +151,7 @@ def test_positions_that_are_not_finite(label):
 
 
 def test_constraints_hide_no_forces():
-    from aiida_traincraft.science.worker.tasks.label import label as label_one
+    from aiida_traincraft.science.labelling.label import label as label_one
 
     atoms = bulk('Cu', cubic=True)
     atoms.rattle(0.1, seed=1)
