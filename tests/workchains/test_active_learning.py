@@ -93,7 +93,7 @@ def test_the_dataset_grows_by_what_was_selected(tiny_campaign):
     assert tiny_campaign.outputs.dataset.e0['Cu'] == pytest.approx(3.51, abs=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_config_gives_the_same_dataset(tiny_campaign, run_campaign):
     again = run_campaign()
     assert again.exit_status == 503
@@ -152,7 +152,7 @@ def test_a_budget_that_the_first_structures_exceed(run_campaign):
     assert not called(node, 'LabelWorkChain')
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_explorations_that_select_nothing_come_to_an_end(run_campaign):
     node = run_campaign(
         selection={'stages': [{'type': 'uncertainty', 'lo': 1e8, 'hi': 1e9}]},
@@ -166,7 +166,7 @@ def test_explorations_that_select_nothing_come_to_an_end(run_campaign):
     assert all(report['n_uncertain'] > 0 for report in reports)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_labels_that_always_fail_come_to_an_end(run_campaign):
     # The dynamics of the exploration press atoms together, and every such structure is refused.
     sampling = {'type': 'md', 'temperature': 3000.0, 'steps': 40, 'n': 1, 'timestep': 4.0, 'min_distance': 0.1}

@@ -11,7 +11,7 @@ from ase.units import GPa
 
 from aiida_traincraft.science.structure import Structure
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 DISPLACEMENT = 0.01
 """Å."""

@@ -22,8 +22,8 @@ async def wait_for(node: orm.WorkChainNode) -> None:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('ended_meanwhile', [False, True])
+@pytest.mark.long
 def test_it_goes_on_from_its_checkpoint(
     silicon_content, store_structures, silicon_frames, pw_code, fresh_level, ended_meanwhile
 ):

@@ -15,7 +15,7 @@ from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.labelling.label import label
 from aiida_traincraft.science.structure import Structure
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 MOLECULES = ('H2O', 'CH3OH', 'H2CO')
 PER_MOLECULE = {'train': 16, 'test': 8}

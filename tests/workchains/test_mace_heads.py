@@ -11,7 +11,7 @@ from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.science.structure import Structure
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SCALE, SHIFT = 1.3, 1.0
 """The other level of theory: energies, forces and stresses scaled, energies shifted by this much per atom (eV)."""

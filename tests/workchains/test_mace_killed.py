@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiida import orm
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def kill_when_started(workdir: Path, done: threading.Event) -> None:

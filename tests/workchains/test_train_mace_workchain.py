@@ -82,7 +82,7 @@ def test_committee_is_trained_and_scored(trained, copper_dataset):
         assert min(row['forces_rmse'] for row in rows[1:]) < rows[0]['forces_rmse']
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_spread_is_held_against_true_errors(trained, run_job, codes, store_dataset, copper_frames):
     dataset = store_dataset(copper_frames[:1], copper_frames[1:])
     scored = run_job(
@@ -174,7 +174,7 @@ def test_predictions_are_those_of_maces_own_calculator(trained, predicted, mace_
         assert np.abs(frame.properties['stress'] - stress).max() < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_dataset_trains_ace_too(run_workchain, make_campaign_content, trained, copper_dataset):
     ace = run_workchain('traincraft.train', make_campaign_content(), dataset=copper_dataset, seed=orm.Int(1))
     assert ace.is_finished_ok, ace.exit_message

@@ -157,7 +157,7 @@ def test_real_fit_active_set_and_score(run_workchain, pace_content, python_code,
     assert not [name for name in names if 'pckl' in name or 'pickle' in name]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_fit_out_of_walltime_is_continued(
     run_workchain, pace_content, python_code, pacemaker_code, copper_dataset
 ):

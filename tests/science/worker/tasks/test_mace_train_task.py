@@ -196,7 +196,7 @@ def test_lost_and_broken_labels_stop_the_training(tmp_path, copper_frames, mace_
     assert not (broken / 'restart').exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_dielectric_model(tmp_path, mace_python):
     rng = np.random.default_rng(1)
     frames = []

@@ -195,7 +195,7 @@ def test_kill_is_told_from_failure(tmp_path, copper_frames, pacemaker_python):
     assert 'killed by SIGKILL' in result['message']
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ladder_grows_and_is_continued(tmp_path, copper_frames, pacemaker_python):
     training = TRAINING | {'warm_start': 'none', 'ladder': {'step': 5}, 'maxiter': 2}
     start = pace_train.PaceNonlinearTraining.model_validate(training | {'functions': 5})
