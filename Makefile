@@ -151,7 +151,7 @@ test-pace: .venv/.done .venv-pace/.done
 
 test-campaigns: .venv/.done .venv-pace/.done .venv-mace/.done setup-qe
 	@$(MAKE) --no-print-directory setup-browser || echo 'The test that needs a browser is skipped.'
-	$(SOME) -m 'long or not long' tests/campaigns
+	$(SOME) tests/campaigns
 
 test-build: .venv/.done
 	$(BIN)/pytest tests/packaging

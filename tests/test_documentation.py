@@ -108,12 +108,12 @@ def test_a_campaign_is_checked_where_aiida_was_never_set_up(folder):
 
 
 def test_a_labeller_of_contributing(folder, monkeypatch):
-    (folder / 'springs').mkdir()
+    (folder / 'pair_springs').mkdir()
     for name, text in (('config', '(LabellerConfig)'), ('label', '(Labeller[')):
-        (folder / 'springs' / f'{name}.py').write_text(block('CONTRIBUTING.md', 'python', text))
+        (folder / 'pair_springs' / f'{name}.py').write_text(block('CONTRIBUTING.md', 'python', text))
     monkeypatch.syspath_prepend(folder)
     section, base = (
-        getattr(importlib.import_module(f'springs.{module}'), name)
+        getattr(importlib.import_module(f'pair_springs.{module}'), name)
         for module, name in (('config', 'SpringsLabelling'), ('label', 'LabelSpringsWorkChain'))
     )
     assert registry.get('labeller', 'springs').summary == 'Every pair of atoms on a spring.'
