@@ -1,4 +1,4 @@
-"""What all config models share: strictness, plugin fields, and errors a user can act on."""
+"""What all config models share: strictness, and how they are read."""
 
 from __future__ import annotations
 

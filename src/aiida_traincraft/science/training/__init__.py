@@ -1,1 +1,1 @@
-"""ACE potentials: bases, linear and nonlinear fits, active sets."""
+"""Fits: what each trainer reads and writes, and what all of them ask of labels."""
