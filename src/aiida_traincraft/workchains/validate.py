@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from aiida import orm
@@ -132,7 +133,7 @@ class ValidateWorkChain(TraincraftWorkChain):
             self.out(f'validators.{label}', node)
             self.report(str(node))
 
-    @property
+    @cached_property
     def _validators(self) -> list[ValidatorConfig]:
         return read_validation(orm.load_node(self.ctx.section), self.plugin_nodes()).validators
 
