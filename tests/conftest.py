@@ -16,6 +16,7 @@ import tomli_w
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from xdist.scheduler import LoadFileScheduling
 
 from aiida_traincraft.science.structure import Structure
 
@@ -23,6 +24,20 @@ from aiida_traincraft.science.structure import Structure
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'quantumespresso']
+
+
+class OneTinyCampaign(LoadFileScheduling):
+    """A file stays in one process, and so do all files that read the tiny campaign: it is run once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return 'tiny_campaign' if 'tiny_campaign' in (self.config.rootpath / file).read_text() else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Take the scheduler above for ``--dist loadfile``; xdist's own groups have no effect with pytest 9.2."""
+    return OneTinyCampaign(config, log) if config.getvalue('dist') == 'loadfile' else None
 
 
 @pytest.fixture(scope='session')

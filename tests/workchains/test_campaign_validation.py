@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
 from click.testing import CliRunner
 
 from aiida_traincraft.cli import main
@@ -24,18 +25,24 @@ def content(make_campaign_content, python_code, monkeypatch):
     content = make_campaign_content()
     content['run'] |= {'name': 'judged', 'plugins': ['stretched_validator.py']}
     # Reached by the first potential.
-    content['labelling']['min_distance'] = 0.5
     content['loop'] = {'max_cycles': 2, 'target_force_rmse': 10.0}
     return content
 
 
-def run(content):
-    _, node = run_get_node(builder_from_config(parse_campaign(content, HERE)))
-    return node
+@pytest.fixture
+def run(tiny_campaign):
+    """Function that runs a campaign; samples and fits of the tiny campaign come from AiiDA's cache."""
+
+    def run(content):
+        with enable_caching(identifier='aiida.calculations:traincraft.*'):
+            _, node = run_get_node(builder_from_config(parse_campaign(content, HERE)))
+        return node
+
+    return run
 
 
 @pytest.mark.slow
-def test_the_loop_goes_on_until_limits_are_kept_or_nothing_is_left(content):
+def test_the_loop_goes_on_until_limits_are_kept_or_nothing_is_left(content, run):
     validator = {'type': 'stretched', 'system': content['systems'][0]['name'], 'at_most': {'cost': 1e-9}}
     content['validation'] = {'on_failure': 'continue', 'validators': [validator]}
     node = run(content)
@@ -58,7 +65,7 @@ def test_the_loop_goes_on_until_limits_are_kept_or_nothing_is_left(content):
 
 
 @pytest.mark.slow
-def test_kept_limits_end_the_loop(content):
+def test_kept_limits_end_the_loop(content, run):
     validator = {'type': 'stretched', 'system': content['systems'][0]['name'], 'at_most': {'cost': 1.0}}
     content['validation'] = {'on_success': 'stop', 'every': 1, 'validators': [validator]}
     del content['loop']['target_force_rmse']

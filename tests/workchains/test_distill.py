@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
 
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
@@ -14,14 +15,16 @@ from aiida_traincraft.science.config.loader import parse_campaign
 
 
 @pytest.fixture(scope='module')
-def campaign(make_campaign_content, python_code):
+def campaign(tiny_campaign, make_campaign_content):
+    # Samples and the teacher's fit come from the tiny campaign by AiiDA's cache.
     content = make_campaign_content()
     content['run']['name'] = 'ladder'
     content['loop']['max_cycles'] = 1
     content['exploration']['gamma_hi'] = 1e6
     student = {'type': 'pace_linear', 'cutoff': 4.0, 'functions': 8}
     content['distillation'] = {'structures': 5, 'runs_per_system': 1, 'record_interval': 10, 'training': student}
-    _, node = run_get_node(builder_from_config(parse_campaign(content)))
+    with enable_caching(identifier='aiida.calculations:traincraft.*'):
+        _, node = run_get_node(builder_from_config(parse_campaign(content)))
     assert node.exit_status == 503, node.exit_message
     return node
 

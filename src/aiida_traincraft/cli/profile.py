@@ -14,10 +14,13 @@ from aiida.common.exceptions import MissingConfigurationError
 from aiida.engine import ProcessState
 from aiida.engine.daemon.client import DaemonClient, get_daemon_client
 from aiida.engine.processes.control import play_processes
+from aiida.manage import get_manager
 from aiida.manage.configuration import get_config, load_profile
+from aiida.plugins import BrokerFactory
 
-# "verdi daemon stop" gives up after two seconds by default, too few on a busy machine.
-DAEMON_TIMEOUT = 20
+# AiiDA gives its daemon two seconds and the broker ten, too few on a busy machine.
+DAEMON_TIMEOUT = 60
+BROKER_TIMEOUT = 120
 
 
 def has_default() -> bool:
@@ -49,13 +52,35 @@ def load(name: str | None) -> str:
 
 
 def ensure_daemon(workers: int = 1) -> bool:
-    """Start the daemon if it is not running; return whether it was started."""
+    """Start the daemon if it is not running and wait for its broker; return whether it was started."""
     client = get_daemon_client()
-    if is_alive():
-        return False
-    end_orphans(client)
-    client.start_daemon(number_workers=workers, timeout=DAEMON_TIMEOUT)
-    return True
+    alive = is_alive()
+    if not alive:
+        end_orphans(client)
+        client.start_daemon(number_workers=workers, timeout=DAEMON_TIMEOUT)
+    await_broker()
+    return not alive
+
+
+def await_broker(seconds: float = BROKER_TIMEOUT) -> None:
+    """Wait until the broker that the daemon starts can be spoken to; any other one was there before.
+
+    Raises
+    ------
+    click.ClickException
+        If it cannot be within this time.
+    """
+    broker = get_manager().get_broker()
+    deadline = time.monotonic() + seconds
+    while isinstance(broker, BrokerFactory('core.zeromq')):
+        try:
+            broker.get_communicator()
+        except ConnectionError as error:
+            if time.monotonic() > deadline:
+                logs = Path(get_daemon_client().daemon_log_file).parent
+                raise click.ClickException(f'{error}; its log is in {logs}') from error
+        else:
+            return
 
 
 def stop_daemon() -> None:
