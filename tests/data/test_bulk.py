@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -112,3 +117,17 @@ def test_inside_a_running_calcfunction(copper_frames):
     assert node.is_sealed
     assert not node.base.caching.is_valid_cache
     assert node.outputs.structures['000000'].uuid == result.get_list()[0]
+
+
+@pytest.mark.parametrize('mode', ['delete', 'wal'])
+def test_another_writer_is_waited_for(tmp_path, mode):
+    program = Path(__file__).with_name('second_writer.py')
+    done = subprocess.run(
+        [sys.executable, program, tmp_path, mode],
+        check=False,
+        env=os.environ | {'AIIDA_PATH': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ['3', '3']

@@ -205,10 +205,11 @@ def _store_chunk(
     key = backend.get_repository().put_object_from_filelike(batch)
     for row in rows.values():
         row['repository_metadata'] = {'o': {BATCH_FILE: {'k': key}}}
+    # Beside another writer SQLite refuses at once to write in a transaction that has begun with a read.
+    session, entity, source = backend.get_session(), backend.nodes.ENTITY_CLASS, process.pk
     with backend.transaction():
         # Not the backend's bulk_insert: it reads every row back as an entity, a quarter of the time.
-        session, entity = backend.get_session(), backend.nodes.ENTITY_CLASS
-        node, source = entity.MODEL_CLASS, process.pk
+        node = entity.MODEL_CLASS
         inserted = session.execute(insert(node).returning(node.uuid, node.id), list(rows.values()))
         # PostgreSQL gives UUID objects.
         pks = {str(uuid): pk for uuid, pk in inserted.all()}
