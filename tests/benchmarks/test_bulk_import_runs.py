@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[2] / 'benchmarks'
 def test_bulk_import_on_sqlite_and_postgresql(tmp_path):
     command = [sys.executable, FOLDER / 'bulk_import.py', '--frames', '60', '--slow-frames', '3', '--results', tmp_path]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=3000, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     table = (tmp_path / 'bulk_import.md').read_text()
     assert '| core.sqlite_dos |' in table

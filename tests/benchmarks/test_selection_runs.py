@@ -21,7 +21,7 @@ def test_the_funnel_on_a_small_pool(tmp_path):
         '--results',
         tmp_path,
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split(' | ') for line in (tmp_path / 'selection.md').read_text().splitlines() if line.startswith('|')]
     assert [(row[0].strip('| '), row[-1].strip('| ')) for row in rows[2:]] == [('200', '20'), ('400', '20')]

@@ -15,6 +15,8 @@ import pytest
 
 PROFILE = 'campaigns'
 BIN = Path(sys.executable).parent
+# Seconds that a step may take: machines are shared.
+PATIENCE = 2000.0
 
 
 class Site:
@@ -24,20 +26,20 @@ class Site:
         self.folder = folder
         self.environment = os.environ | {'AIIDA_PATH': str(folder), 'OMP_NUM_THREADS': '1'}
 
-    def traincraft(self, *arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess:
+    def traincraft(self, *arguments: str, check: bool = True, timeout: float = PATIENCE) -> subprocess.CompletedProcess:
         return self._call(BIN / 'traincraft', '-p', PROFILE, *arguments, check=check, timeout=timeout)
 
     def python(self, script: str) -> object:
         """Run a script with the profile loaded; returns the JSON that it prints last."""
         code = f'from aiida import load_profile\nload_profile({PROFILE!r})\n{script}'
-        done = self._call(BIN / 'python', '-c', code, check=True, timeout=300)
+        done = self._call(BIN / 'python', '-c', code, check=True, timeout=PATIENCE)
         return json.loads(done.stdout.splitlines()[-1])
 
     def summary(self, name: str) -> dict:
         return json.loads((self.folder / 'runs' / name / 'summary.json').read_text())
 
     def stop_daemon(self) -> None:
-        self._call(BIN / 'verdi', '-p', PROFILE, 'daemon', 'stop', check=False, timeout=60)
+        self._call(BIN / 'verdi', '-p', PROFILE, 'daemon', 'stop', check=False, timeout=PATIENCE)
 
     def kill_everything(self) -> int:
         """SIGKILL daemon, broker and workers of this profile; jobs that run on the computer are left alone."""
@@ -55,23 +57,22 @@ class Site:
             except OSError:
                 continue
 
-    def wait_for(self, condition: str, seconds: float) -> None:
+    def wait_for(self, condition: str) -> None:
         """Poll a campaign's progress (``p``) until a Python condition on it holds."""
         self.wait_until(
             'import json\nfrom aiida_traincraft.provenance.campaign import progress\n'
             'from aiida_traincraft.provenance.queries import load_campaign_node\n'
-            f'p = progress(load_campaign_node())\nprint(json.dumps([bool({condition}), str(p)]))',
-            seconds,
+            f'p = progress(load_campaign_node())\nprint(json.dumps([bool({condition}), str(p)]))'
         )
 
-    def wait_until(self, script: str, seconds: float) -> None:
+    def wait_until(self, script: str) -> None:
         """Repeat a script until the first of the two things that it prints as JSON is true; the second is the state."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             holds, state = self.python(script)
             if holds:
                 return
-        raise AssertionError(f'{script} did not come true in {seconds} s; last: {state}')
+        raise AssertionError(f'{script} did not come true in {PATIENCE} s; last: {state}')
 
     def _call(self, *command: object, check: bool, timeout: float) -> subprocess.CompletedProcess:
         done = subprocess.run(

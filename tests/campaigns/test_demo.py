@@ -21,7 +21,7 @@ from PIL import Image
 from aiida_traincraft.science.config.loader import load_campaign
 from aiida_traincraft.science.models.ace import PaceCalculator
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.campaign
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 CONFIG = Path(__file__).parents[2] / 'examples' / 'cu_demo.toml'
@@ -30,7 +30,7 @@ CONFIG = Path(__file__).parents[2] / 'examples' / 'cu_demo.toml'
 @pytest.fixture(scope='module')
 def demo(make_site):
     site = make_site('demo')
-    site.output = site.traincraft('run', str(CONFIG), '--stop-daemon', timeout=1000).stdout
+    site.output = site.traincraft('run', str(CONFIG), '--stop-daemon').stdout
     return site
 
 
@@ -238,7 +238,7 @@ def browse(page, *options):
     # Without these the browser itself asks its makers for updates.
     command += ['--disable-background-networking', '--disable-component-update', '--no-first-run']
     command += [f'--user-data-dir={page.parent.parent / "chromium"}', *options, page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.campaign, pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.campaign, pytest.mark.long]
 
 EXAMPLES = Path(__file__).parents[2] / 'examples'
 
@@ -22,7 +22,7 @@ def site(make_site):
 def test_example_runs(site, name, improves):
     path = site.folder / f'{name}.toml'
     path.write_text((EXAMPLES / path.name).read_text().replace('max_cycles = 3', 'max_cycles = 2'))
-    site.traincraft('run', path.name, timeout=900)
+    site.traincraft('run', path.name)
     summary = site.summary(name)
     assert not summary['failed_labels']
     assert summary['cycles'][0]['selected'] > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.campaign
 
 CONFIG = Path(__file__).with_name('small.toml')
 
@@ -57,9 +57,9 @@ def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
     site = make_site('killed')
     site.traincraft('run', str(CONFIG), '--detach')
     # The command waits until the daemon has it: AiiDA's broker loses the task of a sender that ends too early.
-    site.wait_for('p.state != "created"', seconds=1)
+    site.wait_for('p.state != "created"')
     for stage in ('"explore"', '"label" and p.cycle == 1'):
-        site.wait_for(f'p.stage == {stage} and p.jobs_running', seconds=300)
+        site.wait_for(f'p.stage == {stage} and p.jobs_running')
         assert site.kill_everything() >= 3
         if stage == '"explore"':
             # Goes on in the background while the next stage is awaited.
@@ -84,7 +84,7 @@ def test_kill_in_a_retry(make_site):
     assert 'try them again with: traincraft retry-failed' in site.traincraft('run', 'strict.toml', check=False).stdout
 
     site.traincraft('retry-failed', 'small', '--with', 'tolerant.toml', '--detach')
-    site.wait_until(RETRY_RUNS, seconds=300)
+    site.wait_until(RETRY_RUNS)
     assert site.kill_everything() >= 3
     done = site.traincraft('resume')
     assert 'a retry of its failed labels goes on' in done.stdout

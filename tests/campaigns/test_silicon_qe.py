@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.campaign, pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.campaign, pytest.mark.long]
 
 CONFIG = Path(__file__).with_name('small_qe.toml')
 
@@ -41,7 +41,7 @@ def silicon(make_site, pseudo_folder, pw_executable):
     site = make_site('silicon')
     site.traincraft('pseudos', 'install', str(pseudo_folder), '--family', 'lda-vbc')
     site.traincraft('run', str(CONFIG), '--detach')
-    site.wait_for('p.stage == "label" and p.jobs_done >= 5 and p.jobs_running', seconds=200)
+    site.wait_for('p.stage == "label" and p.jobs_done >= 5 and p.jobs_running')
     assert site.kill_everything() >= 3
     site.traincraft('resume')
     site.facts = site.python(FACTS)

@@ -11,7 +11,7 @@ import tomli_w
 
 from aiida_traincraft.science.validation.spectra import find_bands
 
-pytestmark = [pytest.mark.campaign, pytest.mark.long, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.campaign, pytest.mark.long]
 
 EXAMPLE = Path(__file__).parents[2] / 'examples' / 'water_spectra.toml'
 
@@ -42,7 +42,7 @@ def found(make_site, mace_python):
     validators['raman']['runs'] = 0
     del validators['raman']['at_most']['peak_difference']
     (site.folder / EXAMPLE.name).write_text(tomli_w.dumps(content))
-    site.traincraft('run', EXAMPLE.name, '--stop-daemon', timeout=1000)
+    site.traincraft('run', EXAMPLE.name, '--stop-daemon')
     return site.python(FOUND) | {'page': (site.folder / 'runs' / 'water_spectra' / 'report.html').read_text()}
 
 

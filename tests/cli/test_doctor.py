@@ -105,7 +105,7 @@ def test_a_profile_that_was_just_made(tmp_path, executable):
 
     def call(*arguments: object) -> subprocess.CompletedProcess:
         command = [Path(sys.executable).with_name('traincraft'), '-p', 'new', *map(str, arguments)]
-        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=120)
+        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=3000)
 
     setup = call('setup', '--create', '--pw', executable('pw.x', ROOT_REFUSED))
     assert setup.returncode == 0, setup.stderr

@@ -22,7 +22,7 @@ def test_imports_killed_20_times_lose_and_halve_nothing(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3000,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '20 kills' in done.stdout
