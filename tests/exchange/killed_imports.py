@@ -137,7 +137,8 @@ def finish(path: Path) -> None:
     from aiida_traincraft.data.reading import read_structures
     from aiida_traincraft.exchange.imports import import_frames
     from aiida_traincraft.exchange.judging import ImportOptions
-    from aiida_traincraft.science.datasets.extxyz import LabelKeys, read_labelled
+    from aiida_traincraft.science.datasets.extxyz import read_labelled
+    from aiida_traincraft.science.datasets.label_keys import LabelKeys
 
     process = import_frames([path], LEVEL, ImportOptions()).process
     assert process.is_sealed

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 from aiida import orm
@@ -114,3 +115,54 @@ def test_a_batch_whose_job_is_killed_is_tried_again(
     assert node.is_finished_ok, node.exit_message
     assert sorted(job.exit_status for job in jobs(node)) == [0, 0, 300]
     assert node.outputs.ledger.counts['labelled'] == len(node.outputs.manifest) == 2
+
+
+@pytest.fixture
+def deadly(monkeypatch, campaign_content, copper_frames):
+    """Function that makes a labelling whose teacher does something to its own process at the third of five."""
+    here = Path(__file__).parent
+    monkeypatch.chdir(here)
+    frames = sorted((frame.bare() for frame in copper_frames[10:15]), key=lambda frame: frame.atoms.get_volume())
+    largest = (frames[3].atoms.get_volume() + frames[4].atoms.get_volume()) / 2
+    frames = [frames[index] for index in (0, 1, 4, 2, 3)]
+
+    def make(deed, **labelling):
+        teacher = {'type': 'deadly_emt', 'deed': deed, 'largest': largest}
+        campaign_content['labelling'] |= {'calculator': teacher, 'max_failed_fraction': 0.5} | labelling
+        campaign_content['run']['plugins'] = ['deadly_emt.py']
+        return campaign_content, frames, {'plugins': {'deadly_emt': orm.SinglefileData(here / 'deadly_emt.py').store()}}
+
+    return make
+
+
+@pytest.mark.parametrize('deed', ['abort'])
+def test_a_structure_that_ends_its_process_is_one_failed_row(run_workchain, store_structures, deadly, deed):
+    content, frames, inputs = deadly(deed)
+    node = run_workchain('traincraft.label', content, structures=store_structures(frames), **inputs)
+    assert node.is_finished_ok, node.exit_message
+    assert [row.status for row in node.outputs.ledger.rows] == ['ok', 'ok', 'failed', 'ok', 'ok']
+    assert 'its process died' in node.outputs.ledger.rows[2].reason
+    assert [orm.load_node(uuid).structure_fingerprint for uuid in node.outputs.manifest.uuids] == [
+        frame.content_hash() for index, frame in enumerate(frames) if index != 2
+    ]
+    # Nothing that was labelled is labelled again.
+    assert [len(job.inputs.structures) for job in jobs(node)] == [5, 1, 2]
+
+
+def test_a_structure_that_hangs_is_one_failed_row(run_workchain, store_structures, deadly):
+    content, frames, inputs = deadly('hang')
+    content['codes']['ase']['max_wallclock_seconds'] = 12
+    node = run_workchain('traincraft.label', content, structures=store_structures(frames), **inputs)
+    assert node.is_finished_ok, node.exit_message
+    assert [row.status for row in node.outputs.ledger.rows] == ['ok', 'ok', 'failed', 'ok', 'ok']
+    assert 'the 12 s of the job were over, in File' in node.outputs.ledger.rows[2].reason
+    assert 'plugin_deadly_emt.py' in node.outputs.ledger.rows[2].reason
+
+
+def test_when_too_many_end_their_process_the_others_are_skipped(run_workchain, store_structures, deadly):
+    content, frames, inputs = deadly('exit', batch_size=3, max_failed_fraction=0.1)
+    content['run']['max_concurrent'] = 1
+    node = run_workchain('traincraft.label', content, structures=store_structures(frames), **inputs)
+    assert node.exit_status == 410
+    assert [row.status for row in node.outputs.ledger.rows] == ['ok', 'ok', 'failed', 'skipped', 'skipped']
+    assert len(node.outputs.manifest) == 2

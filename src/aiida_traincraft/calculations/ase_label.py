@@ -15,16 +15,18 @@ from aiida_traincraft.data.reading import iterate_structures
 from aiida_traincraft.science.structure import write_frames
 
 LABELS_FILE = 'labels.frames'
+ROWS_FILE = 'rows.jsonl'
 
 
 class AseLabelCalculation(WorkerCalculation):
     """Label every structure of a manifest with a registered calculator or a potential (the teacher).
 
-    A structure whose label fails is a row in the ledger with its reason, never the end of the batch.
+    A structure whose label fails is a row in the ledger with its reason, never the end of the batch. A job that dies
+    leaves the labels and rows of what it had finished; with the parameter ``alone`` its only structure is blamed.
     """
 
     TASK = 'label'
-    RETRIEVE_TEMPORARY = (LABELS_FILE,)
+    RETRIEVE_TEMPORARY = (LABELS_FILE, ROWS_FILE)
 
     @classmethod
     def define(cls, spec: Any) -> None:

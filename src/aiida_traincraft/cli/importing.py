@@ -91,15 +91,18 @@ def import_(
 
 def _show(done: Imported, dry_run: bool) -> None:
     from aiida_traincraft.data.reading import find_output
+    from aiida_traincraft.science.datasets.plausibility import RULES
 
     report = done.report
     click.echo(f'{report.frames} frames, by the keys {_counts(report.keys) or "none"}')
     if report.unused_keys:
-        click.echo(f'beside them, kept as they are and not used as labels: {_counts(report.unused_keys)}')
+        click.echo(f'kept as they are, but used for nothing: {_counts(report.unused_keys)}')
+    for text in report.notes:
+        click.echo(f'note: {text}')
     if report.systems:
         click.echo(f'systems: {_counts({name or "(no name)": count for name, count in report.systems.items()})}')
     for text in report.problems:
-        click.echo(f'refused: {text} (--allow units takes it as it is)', err=True)
+        click.echo(f'refused: {text}', err=True)
     for refusal in report.refusals[:MOST_SHOWN]:
         click.echo(f'refused: {refusal}', err=True)
     if len(report.refusals) > MOST_SHOWN:
@@ -107,6 +110,8 @@ def _show(done: Imported, dry_run: bool) -> None:
     if report.refusals:
         rules = {refusal.rule for refusal in report.refusals}
         click.echo(f'frames refused: {len(report.refusals)}, by {", ".join(sorted(rules))}', err=True)
+        if allowed := [f'--allow {rule}' for rule in sorted(rules & set(RULES))]:
+            click.echo(f'to take them as they are: {" ".join(allowed)}', err=True)
     numbers = f'{report.accepted} new, {report.known} stored before, {report.repeated} repeated'
     if report.near:
         numbers += f', {report.near} near duplicates left out'

@@ -127,7 +127,7 @@ def _write(heads: Sequence[str], rows: Iterable[Sequence[Any]], format_: str) ->
     if format_ == 'csv':
         writer = csv.writer(sys.stdout)
         writer.writerow(heads)
-        writer.writerows([_text(value) for value in row] for row in rows)
+        writer.writerows([_harmless(_text(value)) for value in row] for row in rows)
     elif format_ == 'json':
         separator = '['
         for row in rows:
@@ -137,6 +137,15 @@ def _write(heads: Sequence[str], rows: Iterable[Sequence[Any]], format_: str) ->
         click.echo('[]' if separator == '[' else ']')
     else:
         _print_table(heads, rows)
+
+
+def _harmless(text: str) -> str:
+    """Quote what a spreadsheet would take for a formula: names come from foreign files."""
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t', '\r')) else text
+    return text
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -18,10 +18,11 @@ from aiida_traincraft.data.bulk import NewFrame, ReadyFrame, prepare_frames
 from aiida_traincraft.data.frames.base import check_geometry
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
-from aiida_traincraft.science.datasets.extxyz import CONVENTIONS, RefusedFrame
+from aiida_traincraft.science.datasets.label_keys import PROPERTIES
 from aiida_traincraft.science.datasets.near_duplicates import NearDuplicates
 from aiida_traincraft.science.datasets.plausibility import RULES, Judged, read_plausible
 from aiida_traincraft.science.datasets.read_ahead import read_ahead
+from aiida_traincraft.science.datasets.refusals import RefusedFrame
 from aiida_traincraft.science.structure import Structure
 
 DESCRIBED_AT_ONCE = 200
@@ -55,7 +56,7 @@ class ImportOptions:
     """Tolerance within which a frame repeats an earlier one, if near duplicates are to be left out."""
 
     def __post_init__(self) -> None:
-        chosen: tuple[tuple[Iterable[str], Iterable[str]], ...] = ((self.keys, CONVENTIONS), (self.allow, RULES))
+        chosen: tuple[tuple[Iterable[str], Iterable[str]], ...] = ((self.keys, PROPERTIES), (self.allow, RULES))
         for names, known in chosen:
             for name in names:
                 if name not in known:
@@ -83,11 +84,13 @@ class ImportReport:
     keys: dict[str, int] = field(default_factory=dict)
     """Frames that held each key."""
     unused_keys: dict[str, int] = field(default_factory=dict)
-    """Known keys beside those, kept as they are."""
+    """Frames with each key that looks like a label, a lattice, a weight or a mask and is not used."""
     systems: Counter[str] = field(default_factory=Counter)
     refusals: list[RefusedFrame] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """What is wrong with a file as a whole."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of a file."""
 
     def content(self) -> dict[str, Any]:
         """As the database and ``--report`` hold it."""
@@ -99,6 +102,7 @@ class ImportReport:
             'refused': dict(Counter(refusal.rule for refusal in self.refusals)),
             'refusals': [asdict(refusal) for refusal in self.refusals[:REPORTED_REFUSALS]],
             'problems': self.problems,
+            'notes': self.notes,
         }
 
     @classmethod
@@ -202,8 +206,8 @@ def _judged(
     large = sum(path.stat().st_size for path in paths) > LARGE
     for item in read_ahead(read_plausible, *arguments) if large else read_plausible(*arguments):
         if isinstance(item, Judged):
-            report.problems = item.problems
-            report.keys, report.unused_keys = dict(item.counts), dict(item.beside)
+            report.problems, report.notes = item.problems, item.notes
+            report.keys, report.unused_keys = dict(item.counts), dict(item.unused)
             continue
         report.frames += 1
         if progress is not None:

@@ -11,8 +11,11 @@ from aiida.engine import CalcJob, ExitCode
 from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.base import STDERR, STDOUT
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.worker.main import RESULT_FILE
 
+TIMED_OUT = 'Timeout ('
+"""What Python's faulthandler says of a process that it ends."""
 KINDS = {
     'missing_package': 'ERROR_MISSING_PACKAGE',
     'bad_input': 'ERROR_BAD_INPUT',
@@ -31,15 +34,17 @@ class WorkerParser(Parser):
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Turn what was retrieved into outputs and an exit code."""
+        folder = Path(kwargs.get('retrieved_temporary_folder') or '.')
         try:
             result = json.loads(self.retrieved.base.repository.get_object_content(RESULT_FILE))
         except FileNotFoundError:
-            return self.exit(self._silent_end(), self._last_words())
+            reason = self._last_words()
+            self.parse_dead(folder, reason)
+            return self.exit(self._silent_end(), reason)
         except ValueError as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{RESULT_FILE}: {error}')
-        folder = kwargs.get('retrieved_temporary_folder')
         try:
-            failed = self.parse_result(result, Path(folder) if folder else Path())
+            failed = self.parse_result(result, folder)
         except (ValueError, KeyError, FileNotFoundError) as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{type(error).__name__}: {error}')
         if failed is not None:
@@ -52,10 +57,13 @@ class WorkerParser(Parser):
         """Make the outputs; called for failed tasks too, which may leave something worth keeping."""
         raise NotImplementedError
 
+    def parse_dead(self, folder: Path, reason: str) -> None:
+        """Make outputs of what a job had finished when it died without a result; most have nothing then."""
+
     def exit(self, name: str, reason: str) -> ExitCode:
         """Exit code of the calculation with its reason filled in."""
         code: ExitCode = self.exit_codes[name]
-        return code.format(reason=reason)
+        return code.format(reason=shortened(reason))
 
     def out_summary(self, result: dict[str, Any]) -> None:
         """Store what the task reported."""
@@ -71,14 +79,24 @@ class WorkerParser(Parser):
             and 'ERROR_OUT_OF_MEMORY' in self.exit_codes
         ):
             return 'ERROR_OUT_OF_MEMORY'
-        return 'ERROR_NO_RESULT'
+        return 'ERROR_OUT_OF_WALLTIME' if TIMED_OUT in self._text(STDERR) else 'ERROR_NO_RESULT'
 
     def _last_words(self) -> str:
+        if TIMED_OUT in self._text(STDERR):
+            _, _, trace = self._text(STDERR).partition(TIMED_OUT)
+            place = next(
+                (line.strip() for line in trace.splitlines() if line.startswith('  File')), 'nobody knows where'
+            )
+            return f'the {self.node.get_option("max_wallclock_seconds")} s of the job were over, in {place}'
         for name in (STDERR, STDOUT):
-            try:
-                lines = self.retrieved.base.repository.get_object_content(name).strip().splitlines()
-            except FileNotFoundError:
-                continue
-            if lines:
+            if lines := self._text(name).strip().splitlines():
                 return f'no {RESULT_FILE}; last line of {name}: {lines[-1][:300]}'
         return f'no {RESULT_FILE} and no output'
+
+    def _text(self, name: str) -> str:
+        """Content of a retrieved text file; empty if there is none."""
+        try:
+            content: bytes = self.retrieved.base.repository.get_object_content(name, mode='rb')
+        except FileNotFoundError:
+            return ''
+        return content.decode(errors='replace')

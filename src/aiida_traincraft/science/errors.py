@@ -36,3 +36,13 @@ class TaskError(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+LONGEST_REASON = 1000
+"""Characters."""
+
+
+def shortened(reason: str) -> str:
+    """Reason as it can be stored and shown: its length told where it is cut, and nothing in it that UTF-8 has not."""
+    text = reason if len(reason) <= LONGEST_REASON else f'{reason[:LONGEST_REASON]}... ({len(reason)} characters)'
+    return text.encode(errors='replace').decode()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from ase import Atoms
@@ -19,6 +19,9 @@ from ase.io.extxyz import read_xyz, write_xyz
 from aiida_traincraft.science.atoms.arrays import Array
 
 HASH_DECIMALS = 4
+STATE_ARRAYS = {'initial_magmoms': 2, 'magmoms': 0}
+"""Columns that tell an electronic state, the first found counts, and the decimals that matter of each."""
+STATE_KEYS = ('charge', 'total_charge', 'spin', 'total_spin', 'multiplicity')
 EXTXYZ_PREFIX = 'REF_'
 PROVENANCE_KEY = 'tc_provenance'
 GEOMETRY_ARRAYS = ('numbers', 'positions')
@@ -80,7 +83,8 @@ class Structure:
     def content_hash(self) -> str:
         """SHA-1 (40 hex digits) over species, positions, cell and pbc, lengths rounded to 1e-4 Å.
 
-        Equal for any dtype of the arrays and for −0.0 and 0.0.
+        Equal for any dtype of the arrays and for −0.0 and 0.0. Where the frame tells of magnetic moments or of a charge
+        or spin other than zero, these count too: a ferromagnet is not its antiferromagnet.
         """
         digest = hashlib.sha1(usedforsecurity=False)
         digest.update(np.asarray(self.atoms.numbers, '<i4').tobytes())
@@ -88,7 +92,21 @@ class Structure:
             # Adding 0.0 turns −0.0 into 0.0.
             digest.update((np.round(np.asarray(lengths, '<f8'), HASH_DECIMALS) + 0.0).tobytes())
         digest.update(np.asarray(self.atoms.pbc, 'u1').tobytes())
+        digest.update(self._electronic_state())
         return digest.hexdigest()
+
+    def _electronic_state(self) -> bytes:
+        """What the frame says of magnetic moments, charge and spin; empty for the usual."""
+        told = b''
+        name = next((key for key in STATE_ARRAYS if key in self.atoms.arrays), None)
+        if name is not None:
+            moments = np.round(np.asarray(self.atoms.arrays[name], '<f8'), STATE_ARRAYS[name]) + 0.0
+            told += moments.tobytes() if moments.any() else b''
+        info = self.provenance.get('info')
+        for key, value in sorted(info.items()) if isinstance(info, dict) else ():
+            if key.casefold() in STATE_KEYS and isinstance(value, int | float) and value:
+                told += f'{key.casefold()}={float(value)}'.encode()
+        return told
 
     def copy(self) -> Structure:
         """Copy that shares no array with this one."""
@@ -177,8 +195,13 @@ def write_frames(path: Path, structures: Iterable[Structure]) -> None:
     """Write structures as one binary frame file: each record behind its length (8 bytes)."""
     with path.open('wb') as handle:
         for structure in structures:
-            record = to_record(structure)
-            handle.write(len(record).to_bytes(8, 'little') + record)
+            append_frame(handle, structure)
+
+
+def append_frame(handle: BinaryIO, structure: Structure) -> None:
+    """Write one more structure into an open frame file."""
+    record = to_record(structure)
+    handle.write(len(record).to_bytes(8, 'little') + record)
 
 
 def iterate_records(path: Path) -> Iterator[bytes]:

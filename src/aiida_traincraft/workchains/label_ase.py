@@ -11,7 +11,7 @@ from aiida.engine import ExitCode, ToContext, while_
 from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.ase_label import AseLabelCalculation
-from aiida_traincraft.calculations.functions.ledgers import merge_ledgers
+from aiida_traincraft.calculations.functions.ledgers import merge_ledgers, skip_structures
 from aiida_traincraft.calculations.functions.manifests import merge_manifests
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
@@ -20,8 +20,6 @@ from aiida_traincraft.science.config.labelling.ase import AseLabelling
 from aiida_traincraft.science.config.labelling.batched import BatchedLabelling
 from aiida_traincraft.workchains.base import TraincraftWorkChain
 from aiida_traincraft.workchains.seams.labeller import Labeller, define_label_ports, labeller_of
-
-MAX_TRIES = 2
 
 
 class AseLabeller(Labeller[AseLabelling]):
@@ -64,54 +62,79 @@ class LabelAseWorkChain(TraincraftWorkChain):
 
     def split(self) -> None:
         """Find the bounds of the batches."""
-        size = self._batch_size
-        self.ctx.starts = list(range(0, max(len(self.inputs.structures), 1), size))
-        self.ctx.pending = list(range(len(self.ctx.starts)))
-        self.ctx.tries = [1] * len(self.ctx.starts)
+        total, size = len(self.inputs.structures), self._batch_size
+        self.ctx.queue = [[start, min(start + size, total), False] for start in range(0, max(total, 1), size)]
+        self.ctx.parts = {}
+        self.ctx.deadly = 0
 
     def has_batches(self) -> bool:
         """Whether batches are left."""
-        return bool(self.ctx.pending)
+        return bool(self.ctx.queue)
 
     def run_batches(self) -> ToContext:
         """Start the next batches."""
         level = LevelOfTheoryData.get_or_create(
             labeller_of(self.config.labelling).level_of_theory(self.inputs, frozenset())
         )
-        self.ctx.running = self.ctx.pending[: self.config.run.max_concurrent]
-        return ToContext(
-            **{
-                f'batch_{index:04d}': self.submit_once(
-                    f'batch_{index:04d}_{self.ctx.tries[index]}',
-                    CalculationFactory('traincraft.ase_label'),
-                    self.teacher_inputs() | {'structures': self._batch(index), 'level_of_theory': level},
-                )
-                for index in self.ctx.running
-            }
-        )
+        most = self.config.run.max_concurrent
+        self.ctx.running, self.ctx.queue = self.ctx.queue[:most], self.ctx.queue[most:]
+        jobs = {}
+        for start, stop, alone in self.ctx.running:
+            inputs = self.teacher_inputs()
+            if alone:
+                inputs['parameters'] = orm.Dict(inputs['parameters'].get_dict() | {'alone': True})
+            inputs |= {'structures': self._batch(start, stop), 'level_of_theory': level}
+            key = _key(start, stop, alone)
+            jobs[key] = self.submit_once(key, CalculationFactory('traincraft.ase_label'), inputs)
+        return ToContext(**jobs)
 
     def inspect_batches(self) -> ExitCode | None:
-        """Go on; a batch whose job died is tried once more."""
+        """Keep what was labelled; where a job died, try the structure that it died of alone, and the others again."""
         codes = AseLabelCalculation.exit_codes
         died = (codes.ERROR_NO_RESULT.status, codes.ERROR_OUT_OF_WALLTIME.status)
-        for index in self.ctx.running:
-            job = self.ctx[f'batch_{index:04d}']
-            if job.exit_status in died and self.ctx.tries[index] < MAX_TRIES:
-                self.report(f'batch {index} died and is tried again: {job.exit_message}')
-                self.ctx.tries[index] += 1
-            elif (reason := self.failed([job])) is not None:
+        for start, stop, alone in self.ctx.running:
+            job = self.ctx[_key(start, stop, alone)]
+            if job.exit_status not in died and (reason := self.failed([job])) is not None:
                 return self.exit_codes.ERROR_BATCH_FAILED.format(reason=reason)
-            else:
-                self.ctx.pending.remove(index)
+            done = len(job.outputs.ledger.rows) if 'ledger' in job.outputs else 0
+            if done or job.is_finished_ok:
+                self.ctx.parts[f'part_{start:06d}'] = job.uuid
+            if job.exit_status in died:
+                self.report(f'structures {start} to {stop - 1}: {done} were done when the job died: {job.exit_message}')
+                suspect = start + done
+                if alone:
+                    self.ctx.deadly += 1
+                elif suspect < stop:
+                    again = [[suspect, suspect + 1, True], [suspect + 1, stop, False]]
+                    self.ctx.queue = [each for each in again if each[0] < each[1]] + self.ctx.queue
+        self._skip_if_hopeless()
         return None
 
+    def _skip_if_hopeless(self) -> None:
+        """Leave out what waits when too many structures have ended their process: none of it would be used."""
+        limit = self.config.labelling.max_failed_fraction * len(self.inputs.structures)
+        if self.ctx.deadly <= limit or not self.ctx.queue:
+            return
+        self.report(f'{self.ctx.deadly} structures ended their process: those that wait are skipped')
+        for start, stop, _ in self.ctx.queue:
+            reason = orm.Str('too many others ended their process')
+            skipped = self.call_once(
+                f'skip_{start:06d}', skip_structures, structures=self._batch(start, stop), reason=reason
+            )
+            self.ctx.parts[f'part_{start:06d}'] = skipped.uuid
+        self.ctx.queue = []
+
     def results(self) -> None:
-        """Join the batches."""
-        jobs = {f'batch_{i:04d}': self.ctx[f'batch_{i:04d}'] for i in range(len(self.ctx.starts))}
+        """Join the parts, in the order of the structures."""
+        parts = {key: orm.load_node(uuid) for key, uuid in sorted(self.ctx.parts.items())}
         for port, merge in (('manifest', merge_manifests), ('ledger', merge_ledgers)):
-            parts = {key: job.outputs[port] for key, job in jobs.items()}
-            first = next(iter(parts.values()))
-            self.out(port, first if len(parts) == 1 else self.call_once(f'merge_{port}', merge, **parts))
+            found = {
+                key: node if isinstance(node, orm.Data) else node.outputs[port]
+                for key, node in parts.items()
+                if port == 'ledger' or not isinstance(node, orm.Data)
+            }
+            first = next(iter(found.values()))
+            self.out(port, first if len(found) == 1 else self.call_once(f'merge_{port}', merge, **found))
 
     @property
     def _batch_size(self) -> int:
@@ -119,9 +142,12 @@ class LabelAseWorkChain(TraincraftWorkChain):
         assert isinstance(section, BatchedLabelling)
         return section.batch_size
 
-    def _batch(self, index: int) -> ManifestData:
+    def _batch(self, start: int, stop: int) -> ManifestData:
         manifest: ManifestData = self.inputs.structures
-        if len(self.ctx.starts) == 1:
+        if stop - start >= len(manifest):
             return manifest
-        part = slice(self.ctx.starts[index], self.ctx.starts[index] + self._batch_size)
-        return ManifestData(manifest.uuids[part], manifest.fingerprints[part])
+        return ManifestData(manifest.uuids[start:stop], manifest.fingerprints[start:stop])
+
+
+def _key(start: int, stop: int, alone: bool) -> str:
+    return f'batch_{start:06d}_{stop:06d}{"_alone" if alone else ""}'

@@ -8,8 +8,9 @@ from ase.calculators.emt import EMT
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 
-from aiida_traincraft.science.datasets.extxyz import FrameError
-from aiida_traincraft.science.datasets.plausibility import Consistency, check_frame
+from aiida_traincraft.science.datasets.consistency import Consistency
+from aiida_traincraft.science.datasets.plausibility import check_frame
+from aiida_traincraft.science.datasets.refusals import FrameError
 from aiida_traincraft.science.structure import Structure
 
 
@@ -62,6 +63,13 @@ def verdicts(frames, energy=1.0, forces=1.0, stress=1.0):
         ({'energy': 1 / units.Hartree}, 'energy seems to be in hartree'),
         ({'energy': 1 / units.Hartree, 'forces': units.Bohr / units.Hartree}, 'in atomic units'),
         ({'forces': units.mol / units.kcal}, 'in kcal/mol/Å'),
+        ({'forces': 1 / units.Hartree}, 'in hartree/Å'),
+        ({'forces': units.Bohr}, 'per bohr'),
+        ({'energy': 1000.0}, 'energy seems to be in meV'),
+        ({'energy': units.mol / units.kJ}, 'energy seems to be in kJ/mol'),
+        ({'energy': 1 / 8}, 'those of one atom'),
+        ({'energy': 1 / 32}, 'change by 0.03'),
+        ({'forces': 3.0}, 'change by 0.32'),
     ],
 )
 def test_wrong_units_of_a_trajectory_are_named(trajectory, factors, meaning):
@@ -72,12 +80,33 @@ def test_wrong_units_of_a_trajectory_are_named(trajectory, factors, meaning):
 
 @pytest.mark.parametrize(
     ('factor', 'meaning'),
-    [(-1.0, 'stress has the wrong sign'), (1 / units.GPa, 'stress seems to be in GPa'), (-10 / units.GPa, 'of VASP')],
+    [
+        (-1.0, 'stress has the wrong sign'),
+        (1 / units.GPa, 'stress seems to be in GPa'),
+        (-10 / units.GPa, 'in kbar, with the wrong sign'),
+        (units.Bohr**3 / units.Hartree, 'stress seems to be in hartree/bohr³'),
+        (0.2, 'change by 5.61 times the work of the stress'),
+    ],
 )
 def test_wrong_stress_of_strained_frames_is_named(strained, factor, meaning):
     assert verdicts(strained) == []
     (text,) = verdicts(strained, stress=factor)
     assert meaning in text
+
+
+@pytest.mark.parametrize(('places', 'name'), [([0, 1, 2, 5, 3, 4], 'VASP'), ([0, 1, 2, 5, 4, 3], 'LAMMPS')])
+def test_another_order_of_the_shear_stresses_is_named(places, name):
+    atoms, rng, frames = bulk('Cu', cubic=True).repeat((2, 1, 1)), np.random.default_rng(5), []
+    for _ in range(20):
+        copy = atoms.copy()
+        strain = rng.uniform(-0.02, 0.02, (3, 3))
+        copy.set_cell(copy.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        frames.append(label(copy))
+    assert verdicts(frames) == []
+    for frame in frames:
+        frame.properties['stress'] = frame.properties['stress'][places]
+    (text,) = verdicts(frames)
+    assert name in text
 
 
 def test_unrelated_frames_prove_nothing(copper_frames):
@@ -145,5 +174,10 @@ def test_energies_that_stand_still_are_seen(trajectory):
 
 def test_energies_of_all_electrons_are_plausible():
     frame = label(bulk('Cu', cubic=True))
-    frame.properties['energy'] = -535_000.0 * len(frame)
+    frame.properties['energy'] = -44_000.0 * len(frame)
     check_frame(frame)
+    # In kcal/mol.
+    frame.properties['energy'] *= 23.06
+    with pytest.raises(FrameError, match=r'below the .* of all electrons'):
+        check_frame(frame)
+    check_frame(frame, ['low_energy'])

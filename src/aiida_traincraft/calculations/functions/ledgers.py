@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
@@ -25,6 +26,13 @@ def unlabelled(ledgers: list[LedgerData]) -> list[LedgerRow]:
     """Last row of every structure that has no label, in the order in which they were sent."""
     last = {row.structure: row for ledger in ledgers for row in ledger.rows}
     return [row for row in last.values() if row.label is None]
+
+
+@calcfunction
+def skip_structures(structures: ManifestData, reason: orm.Str) -> LedgerData:
+    """Tell of structures that nothing was run for, and why."""
+    pairs = zip(structures.uuids, structures.fingerprints, strict=True)
+    return LedgerData([LedgerRow(uuid, digest, 'skipped', reason=reason.value, tries=0) for uuid, digest in pairs])
 
 
 @calcfunction

@@ -6,110 +6,37 @@ Frames count from 0, as in ASE's ``FILE@17``.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import key_val_str_to_dict, parse_properties
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from aiida_traincraft.science.datasets.frame_text import parse_frame
+from aiida_traincraft.science.datasets.label_keys import (
+    NAMES,
+    PROPERTIES,
+    LabelKeys,
+    Sources,
+    find_sources,
+    missing_label,
+)
+from aiida_traincraft.science.datasets.refusals import FrameError, RefusedFrame, excerpt
 from aiida_traincraft.science.structure import ISOLATED_ATOM, PROVENANCE_KEY, Structure
 
 LONGEST_LINE = 1_000_000
 LARGEST_FRAME = 1_000_000
 STRESS_ASYMMETRY = 1e-3
-LONGEST_EXCERPT = 120
-PLAIN = 'species:S:1:pos:R:3'
-
-CONVENTIONS: dict[str, tuple[str, ...]] = {
-    # MACE and this project; GAP; pacemaker's table; ASE, DP-GEN (dpdata) and NEP.
-    'energy': ('REF_energy', 'dft_energy', 'energy', 'free_energy', 'energy_corrected'),
-    'forces': ('REF_forces', 'dft_forces', 'dft_force', 'forces', 'force'),
-    'stress': ('REF_stress', 'dft_stress', 'stress'),
-    'virial': ('REF_virials', 'REF_virial', 'dft_virial', 'virial', 'virials'),
-    'dipole': ('REF_dipole', 'dft_dipole', 'dipole'),
-    'polarizability': ('REF_polarizability', 'polarizability'),
-    'system': ('config_type',),
-    'group': ('group',),
-}
-"""Keys under which a file may hold each property, the first found wins; virial (eV) is minus stress times volume."""
-
-# All frames of a file have the same columns.
-_columns = lru_cache(maxsize=100)(parse_properties)
-
+DEEPEST = 20
+SAME_ENERGY = 1e-6
+SAME_STRESS = 0.01
+BYTE_ORDER_MARK = b'\xef\xbb\xbf'
+KNOWN_ARRAYS = ('masses', 'momenta', 'initial_magmoms', 'initial_charges', 'magmoms', 'charges', 'tags')
+SCALARS = ('system', 'group', 'sampler', 'seed', 'level_of_theory', 'source')
 ISOLATED_ATOM_NAMES = ('IsolatedAtom', 'isolated_atom', 'isolated')
-
-
-class FrameError(ValueError):
-    """What is wrong with a frame, and which rule says so."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(reason)
-        self.rule = rule
-
-
-@dataclass(frozen=True)
-class RefusedFrame:
-    """A frame that is not taken."""
-
-    file: str
-    frame: int
-    rule: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f'{self.file}, frame {self.frame}: {self.reason}'
-
-
-@dataclass
-class LabelKeys:
-    """Which key of a file holds which property: given by the user, or found in the first frame that has one.
-
-    Attributes
-    ----------
-    chosen
-        Key by property; what is not there yet is found among ``CONVENTIONS``.
-    counts
-        Frames that held each key.
-    beside
-        Known keys that were present beside the chosen one and are kept as they are, with the number of frames.
-    """
-
-    chosen: dict[str, str] = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-    beside: Counter[str] = field(default_factory=Counter)
-
-    def take(self, name: str, store: dict[str, Any]) -> Any:
-        """Take the value of a property out of a frame's values; None if the frame has none.
-
-        Raises
-        ------
-        FrameError
-            If the frame has the property under another key than the frames before it.
-        """
-        present = [key for key in CONVENTIONS[name] if key in store]
-        if name not in self.chosen and present:
-            self.chosen[name] = present[0]
-        key = self.chosen.get(name)
-        if present != [key]:
-            self.beside.update(other for other in present if other != key)
-        if key is not None and key in store:
-            self.counts[key] += 1
-            return store.pop(key)
-        if present and key is not None and self.counts[key] and name in ('energy', 'forces'):
-            reason = f'{name} under {present[0]!r}, but before under {key!r}: choose with --key {name}=KEY'
-            raise FrameError('keys', reason)
-        return None
-
-    def leave(self, name: str, store: dict[str, Any]) -> None:
-        """Leave a property that is not needed where it is."""
-        self.beside.update(key for key in CONVENTIONS[name] if key in store)
 
 
 def read_labelled(
@@ -122,7 +49,7 @@ def read_labelled(
     path
         Extended XYZ file.
     keys
-        Keys to use; filled in while reading.
+        Keys that were chosen; counts what is found.
     name
         What the file is called in refusals; its own name without.
     allowed
@@ -140,6 +67,8 @@ def read_labelled(
     # A frame waits for the next one: only what stands behind its last row shows that its number of atoms is right.
     held: tuple[Structure | RefusedFrame, int] | None = None
     with path.open('rb') as handle:
+        if handle.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
+            handle.seek(0)
         for number in count():
             begin = handle.tell()
             try:
@@ -164,7 +93,7 @@ def read_labelled(
             try:
                 if not text.endswith(b'\n') and 'last_line' not in allowed:
                     raise FrameError('last_line', 'has no end of line behind its last row: cut inside a number?')
-                found = _structure(*_parse(text, n_atoms), keys)
+                found = _structure(*parse_frame(text, n_atoms), keys)
             except FrameError as error:
                 found = RefusedFrame(name, number, error.rule, str(error))
             held = found, handle.tell() - begin
@@ -180,7 +109,7 @@ def _frame_text(handle: BinaryIO) -> tuple[bytes, int]:
         return b'', 0
     word = first.strip()
     if not word.isdigit() or len(word) > 15:
-        raise FrameError('count', f'expected the number of atoms, found {_excerpt(word)}')
+        raise FrameError('count', f'expected the number of atoms, found {excerpt(word)}')
     n_atoms = int(word)
     if n_atoms > LARGEST_FRAME:
         raise FrameError('format', f'claims {n_atoms} atoms, more than the {LARGEST_FRAME} that are read')
@@ -195,66 +124,16 @@ def _frame_text(handle: BinaryIO) -> tuple[bytes, int]:
     return b''.join(lines), n_atoms
 
 
-def _parse(raw: bytes, n_atoms: int) -> tuple[Atoms, dict[str, Any], dict[str, Any]]:
-    """Geometry of a frame, its values and its further columns.
-
-    The second line is read by ASE's parser; the rows are not, as that takes three times as long.
-    """
-    if n_atoms == 0:
-        raise FrameError('format', 'has no atoms')
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        raise FrameError('format', 'is no text') from None
-    _, comment, rows = text.split('\n', 2)
-    words = rows.split()
-    try:
-        info = key_val_str_to_dict(comment.strip()) if comment.strip() else {}
-        layout, _, _, converters = _columns(info.pop('Properties', PLAIN))
-        width = len(converters)
-        if len(words) != n_atoms * width:
-            raise FrameError('format', f'has {len(words)} values in {n_atoms} rows, {width} a row are announced')
-        columns: dict[str, Any] = {}
-        first = 0
-        for name, count in layout.values():
-            table = [[*map(converters[index], words[index::width])] for index in range(first, first + count)]
-            columns[name] = np.ascontiguousarray(np.array(table[0] if count == 1 else table).T)
-            if columns[name].dtype.hasobject or count < 1:
-                raise FrameError('format', f'cannot be read: column {name!r} holds other values than it announces')
-            first += count
-        cell = info.pop('Lattice', None)
-        pbc = info.pop('pbc', cell is not None)
-        numbers, symbols, positions = (columns.pop(name, None) for name in ('numbers', 'symbols', 'positions'))
-        if positions is None or (numbers is None and symbols is None):
-            raise FrameError('format', 'has no column of positions ("pos"), or none of species ("species" or "Z")')
-        species = [word.capitalize() for word in symbols.tolist()] if numbers is None else numbers
-        atoms = Atoms(species, positions, cell=None if cell is None else cell.T, pbc=pbc)
-    # The values of damaged lines fail in many ways, some of them by accident.
-    except FrameError:
-        raise
-    except Exception as error:
-        raise FrameError('format', f'cannot be read: {_excerpt(str(error) or type(error).__name__)}') from None
-    return atoms, info, columns
-
-
 def _structure(atoms: Atoms, store: dict[str, Any], columns: dict[str, Any], keys: LabelKeys) -> Structure:
     provenance = _provenance(store.pop(PROVENANCE_KEY, None))
-    values = {name: keys.take(name, store) for name in CONVENTIONS if name not in ('forces', 'virial')}
-    values['virial'] = None
-    if values['stress'] is None:
-        values['virial'] = keys.take('virial', store)
-    else:
-        keys.leave('virial', store)
-    values['forces'] = keys.take('forces', columns)
-    # Which atoms may move is a matter of the program that wrote the file, not of the structure.
-    columns.pop('move_mask', None)
+    sources = find_sources(tuple(store), tuple(columns), tuple(keys.chosen.items()))
+    values = _labels(store, columns, sources, keys)
+    mask = columns.pop('move_mask', None)
     for key, column in columns.items():
+        if key in KNOWN_ARRAYS and not np.isfinite(column).all():
+            raise FrameError('finite', f'{key} holds numbers that are not finite')
         atoms.arrays[key] = column
-    for name in ('system', 'group'):
-        if values[name] is not None:
-            provenance[name] = str(values[name])
-            if not provenance[name].isprintable():
-                raise FrameError('format', f'{name} is {_excerpt(provenance[name])}, which holds control characters')
+    provenance |= _names(values)
     if len(atoms) == 1 and provenance.get('system') in ISOLATED_ATOM_NAMES:
         # Programs with periodic boundaries put the atom in a box; some leave its forces out.
         provenance['system'] = ISOLATED_ATOM
@@ -262,27 +141,89 @@ def _structure(atoms: Atoms, store: dict[str, Any], columns: dict[str, Any], key
         values['forces'] = np.zeros((1, 3)) if values['forces'] is None else values['forces']
     for name in ('energy', 'forces'):
         if values[name] is None:
-            looked = repr(keys.chosen[name]) if name in keys.chosen else ', '.join(CONVENTIONS[name])
-            raise FrameError('keys', f'has no {name} (looked for {looked}); choose with --key {name}=KEY')
+            raise FrameError('keys', missing_label(name, sources, keys, (*store, *columns)))
     properties = {
         'energy': _numbers('energy', values['energy'], ()).item(),
         'forces': _numbers('forces', values['forces'], (len(atoms), 3)),
     }
-    if (stress := _stress(values['stress'], values['virial'], atoms)) is not None:
+    if mask is not None:
+        _check_mask(mask, properties['forces'])
+    stress, used = _stress(values['stress'], values['virial'], atoms)
+    if stress is not None:
         properties['stress'] = stress
     for name, shape in (('dipole', (3,)), ('polarizability', (3, 3))):
         if values[name] is not None:
             properties[name] = _numbers(name, values[name], shape)
-    info = {key: _plain(value) for key, value in store.items()}
+    taken = {name: key for name, key in sources.keys.items() if name not in ('stress', 'virial') or name in used}
+    keys.counts.update(taken.values())
+    keys.unused.update([*sources.unused, *(set(sources.keys.values()) - set(taken.values()))])
+    keys.families[sources.family] += 1
+    try:
+        info = {key: _plain(value) for key, value in store.items()}
+    except RecursionError:
+        raise FrameError('format', 'has a value that is nested too deeply') from None
     return Structure(atoms, properties, provenance | ({'info': info} if info else {}))
+
+
+def _names(values: dict[str, Any]) -> dict[str, str]:
+    """System and group, where they are named."""
+    found = {name: str(values[name]) for name in NAMES if values[name] is not None}
+    for name, text in found.items():
+        if not text.isprintable():
+            raise FrameError('format', f'{name} is {excerpt(text)}, which holds control characters')
+    return found
+
+
+def _labels(store: dict[str, Any], columns: dict[str, Any], sources: Sources, keys: LabelKeys) -> dict[str, Any]:
+    """Take the values of all properties out of a frame, by property; None where there is none.
+
+    Raises
+    ------
+    FrameError
+        If two keys of one family contradict each other.
+    """
+    values: dict[str, Any] = dict.fromkeys(PROPERTIES)
+    for name, key in sources.keys.items():
+        place = columns if name == 'forces' else store
+        values[name] = place.pop(key)
+        for twin in sources.twins.get(name, ()):
+            if twin == 'energy_corrected':
+                # Relative to isolated atoms.
+                continue
+            same = np.shape(place[twin]) == np.shape(values[name]) and np.allclose(
+                _numbers(twin, place[twin], np.shape(place[twin])),
+                _numbers(key, values[name], np.shape(values[name])),
+                rtol=0.0,
+                atol=SAME_ENERGY,
+            )
+            if twin.casefold() == 'free_energy' and not same:
+                keys.free_energies += 1
+                values[name], store[key] = place.pop(twin), values[name]
+            elif not same:
+                raise FrameError('keys', f'{key} and {twin} differ: choose with --key {name}=KEY')
+    return values
+
+
+def _check_mask(mask: Any, forces: np.ndarray[Any, Any]) -> None:
+    """Refuse forces that were set to zero where atoms were held: no potential energy has that gradient."""
+    held = ~np.broadcast_to(np.asarray(mask, bool).reshape(len(forces), -1), forces.shape)
+    if held.any() and not forces[held].any() and len(forces) > 1:
+        raise FrameError(
+            'fixed_atoms',
+            f'the forces on the {int(held.any(axis=1).sum())} atoms that move_mask holds are exactly zero: the program '
+            'that wrote them had applied its constraints (ASE: get_forces(apply_constraint=False))',
+        )
 
 
 def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
     """Value as float64 in its shape; nine numbers in a row are a matrix."""
     try:
-        array = np.asarray(value, float)
+        array = np.asarray(value)
+        if array.dtype.kind in 'bc':
+            raise TypeError
+        array = array.astype(float)
     except (TypeError, ValueError):
-        raise FrameError('format', f'{name} is {_excerpt(str(value))}, which is no number') from None
+        raise FrameError('format', f'{name} is {excerpt(str(value))}, which is no number') from None
     if array.size == np.prod(shape) and (array.ndim == 1 or shape == ()):
         array = array.reshape(shape)
     if array.shape != shape:
@@ -290,22 +231,33 @@ def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, A
     return array
 
 
-def _stress(stress: Any, virial: Any, atoms: Atoms) -> np.ndarray[Any, Any] | None:
-    """Stress (6,) of either; None where there is neither, or where a molecule has a virial without a volume."""
-    if stress is not None and np.size(stress) == 6:
-        return _numbers('stress', stress, (6,))
-    name, value = ('stress', stress) if stress is not None else ('virial', virial)
-    if value is None or (stress is None and not atoms.pbc.all()):
-        return None
+def _stress(stress: Any, virial: Any, atoms: Atoms) -> tuple[np.ndarray[Any, Any] | None, set[str]]:
+    """Stress (6,) of either and which of both it comes from; none of a virial where it has no volume to act in."""
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    if stress is not None:
+        six = np.size(stress) == 6
+        found['stress'] = _numbers('stress', stress, (6,)) if six else _voigt('stress', stress)
+    if virial is not None and atoms.pbc.all():
+        if not atoms.cell.volume > 0:
+            raise FrameError('format', 'has a virial but no volume')
+        found['virial'] = -_voigt('virial', virial) / atoms.cell.volume
+    if len(found) == 2:
+        one, other = found.values()
+        size = SAME_STRESS * max(np.abs(one).max(), np.abs(other).max(), 1e-4)
+        if not np.allclose(one, other, rtol=0.0, atol=size):
+            how = 'have opposite signs' if np.allclose(one, -other, rtol=0.0, atol=size) else 'differ'
+            reason = f'stress and -virial/volume {how}: choose with --key stress=KEY or --key virial=KEY'
+            raise FrameError('keys', reason)
+    return next(iter(found.values()), None), set(found)
+
+
+def _voigt(name: str, value: Any) -> np.ndarray[Any, Any]:
+    """Six numbers (xx, yy, zz, yz, xz, xy) of a matrix."""
     matrix = _numbers(name, value, (3, 3))
     if not np.isfinite(matrix).all():
         raise FrameError('finite', f'{name} holds numbers that are not finite')
     if not np.allclose(matrix, matrix.T, rtol=STRESS_ASYMMETRY, atol=STRESS_ASYMMETRY * np.abs(matrix).max()):
         raise FrameError('format', f'{name} is not symmetric')
-    if stress is None:
-        if not atoms.cell.volume > 0:
-            raise FrameError('format', 'has a virial but no volume')
-        matrix = -matrix / atoms.cell.volume
     return np.asarray(full_3x3_to_voigt_6_stress(matrix), float)
 
 
@@ -313,9 +265,24 @@ def _provenance(raw: Any) -> dict[str, Any]:
     if isinstance(raw, str):
         try:
             raw = json.loads(raw, parse_constant=_no_number)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise FrameError('format', f'{PROVENANCE_KEY} is no JSON of finite numbers') from None
-    return dict(raw) if isinstance(raw, Mapping) else {}
+    if not isinstance(raw, Mapping):
+        return {}
+    for name in SCALARS:
+        if isinstance(raw.get(name), Mapping | list):
+            raise FrameError('format', f'{PROVENANCE_KEY}: {name!r} is {excerpt(str(raw[name]))}, which is no word')
+    if _depth(raw, DEEPEST) > DEEPEST:
+        raise FrameError('format', f'{PROVENANCE_KEY} is nested more than {DEEPEST} times')
+    return dict(raw)
+
+
+def _depth(value: Any, most: int) -> int:
+    """How deeply lists and tables are nested; one more than ``most`` stands for anything deeper."""
+    if most < 0 or not isinstance(value, Mapping | list):
+        return 0
+    inner = value.values() if isinstance(value, Mapping) else value
+    return 1 + max((_depth(item, most - 1) for item in inner), default=0)
 
 
 def _no_number(name: str) -> None:
@@ -328,8 +295,3 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     text = json.dumps(value, default=str)
     return value if 'NaN' not in text and 'Infinity' not in text else text
-
-
-def _excerpt(value: bytes | str) -> str:
-    text = repr(value[:LONGEST_EXCERPT]).removeprefix('b')
-    return text if len(value) <= LONGEST_EXCERPT >= len(text) else f'{text[:LONGEST_EXCERPT]}...'

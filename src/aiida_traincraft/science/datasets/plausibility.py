@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from ase.data import covalent_radii
-from ase.geometry import find_mic
-from ase.units import Bohr, GPa, Hartree, Rydberg, kcal, mol
+from ase.units import Hartree
 
 from aiida_traincraft.science.atoms.distances import minimum_distance
-from aiida_traincraft.science.datasets.extxyz import FrameError, LabelKeys, RefusedFrame, read_labelled
+from aiida_traincraft.science.datasets.consistency import Consistency
+from aiida_traincraft.science.datasets.extxyz import read_labelled
+from aiida_traincraft.science.datasets.label_keys import LabelKeys
+from aiida_traincraft.science.datasets.refusals import FrameError, RefusedFrame
 from aiida_traincraft.science.structure import Structure
 
 RULES = {
@@ -26,6 +27,8 @@ RULES = {
     'short_distance': 'two atoms lie almost on each other',
     'density': 'a periodic cell is far too small for its atoms',
     'last_line': 'the last row of a file has no end of line, and may be cut inside a number',
+    'fixed_atoms': 'forces on atoms that were held are exactly zero',
+    'low_energy': 'an energy is below that of all electrons of the atoms',
     'units': 'energies do not follow from forces and stress along the frames',
 }
 """What can be allowed by name."""
@@ -37,30 +40,8 @@ LARGEST_STRESS = 5.0
 SHORTEST_DISTANCE = 0.3
 SMALLEST_VOLUME = 2.0
 MANY_ATOMS = 200
-
-LARGEST_STEP = 0.3
-LARGEST_STRAIN = 0.05
-FEWEST_PAIRS = 5
-WELL_FITTED = 0.8
-SMALL_PART = 0.01
-FACTOR_TOLERANCE = 0.35
-FORCE_FACTORS = {
-    -1.0: 'the forces have the wrong sign (gradients, perhaps)',
-    Hartree / Bohr: 'the forces seem to be in hartree/bohr',
-    Rydberg / Bohr: 'the forces seem to be in rydberg/bohr',
-    1 / Hartree: 'the energy seems to be in hartree',
-    1 / Rydberg: 'the energy seems to be in rydberg',
-    1 / Bohr: 'energy and forces seem to be in atomic units (hartree or rydberg, per bohr)',
-    kcal / mol: 'the forces seem to be in kcal/mol/Å',
-    mol / kcal: 'the energy seems to be in kcal/mol',
-}
-STRESS_FACTORS = {
-    -1.0: 'the stress has the wrong sign: ours is positive under tension',
-    GPa: 'the stress seems to be in GPa',
-    -GPa: 'the stress seems to be in GPa, with the wrong sign',
-    GPa / 10: 'the stress seems to be in kbar',
-    -GPa / 10: 'the stress seems to be in kbar, with the wrong sign (that of VASP)',
-}
+# Of the Thomas-Fermi atom, whose total energy lies below the true one; with room for relativity.
+ALL_ELECTRONS = 1.2 * 0.7687 * Hartree
 
 
 @dataclass
@@ -69,8 +50,10 @@ class Judged:
 
     counts: Counter[str] = field(default_factory=Counter)
     """Frames that held each key."""
-    beside: Counter[str] = field(default_factory=Counter)
-    """Known keys beside those, not used."""
+    unused: Counter[str] = field(default_factory=Counter)
+    """Frames with each key that looks like a label and was not used."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of a file."""
     problems: list[str] = field(default_factory=list)
     """What is wrong with a file as a whole."""
 
@@ -97,7 +80,7 @@ def read_plausible(
     paths
         The files.
     chosen
-        Key by property, where the user chose (see :class:`~aiida_traincraft.science.datasets.extxyz.LabelKeys`).
+        Key by property, where the user chose (see :class:`~aiida_traincraft.science.datasets.label_keys.LabelKeys`).
     allowed
         Names of ``RULES`` that are not applied.
 
@@ -120,9 +103,11 @@ def read_plausible(
                     found = RefusedFrame(name, number, getattr(error, 'rule', 'format'), str(error))
             yield JudgedFrame(name, number, n_bytes, found)
         judged.counts += keys.counts
-        judged.beside += keys.beside
+        judged.unused += keys.unused
+        judged.notes += [f'{name}: {text}' for text in keys.notes()]
+        judged.problems += [f'{name}: {text}' for text in keys.missing()]
         if 'units' not in allowed:
-            judged.problems += [f'{name}: {text}' for text in consistency.verdicts()]
+            judged.problems += [f'{name}: {text} (--allow units takes it as it is)' for text in consistency.verdicts()]
     yield judged
 
 
@@ -141,19 +126,8 @@ def check_frame(structure: Structure, allowed: Sequence[str] = ()) -> None:
     FrameError
         Naming the rule.
     """
+    check_numbers(structure, allowed)
     atoms, forces = structure.atoms, structure.properties['forces']
-    for name, values in (
-        ('positions', atoms.positions),
-        ('cell', atoms.cell.array),
-        *((key, value) for key, value in structure.properties.items() if key != 'energy'),
-        # Of all electrons, a heavy atom has a million eV.
-        ('energy', structure.properties['energy'] / len(atoms)),
-    ):
-        largest = np.abs(values).max()
-        if not np.isfinite(largest):
-            raise FrameError('finite', f'{name} holds numbers that are not finite')
-        if largest > LARGEST_NUMBER:
-            raise FrameError('finite', f'{name} holds {largest:.3g}, which no unit of ours explains')
     size = float(np.sqrt(np.einsum('ij,ij->i', forces, forces).max()))
     net = float(np.linalg.norm(forces.sum(axis=0))) / len(atoms)
     if size > LARGEST_FORCE and 'large_force' not in allowed:
@@ -171,6 +145,34 @@ def check_frame(structure: Structure, allowed: Sequence[str] = ()) -> None:
     if 'short_distance' not in allowed and (ratio := _shortest(structure)) < SHORTEST_DISTANCE:
         reason = f'two atoms at {ratio:.2f} of the sum of their covalent radii (limit {SHORTEST_DISTANCE})'
         raise FrameError('short_distance', f'{reason}: another unit of length?')
+
+
+def check_numbers(structure: Structure, allowed: Sequence[str] = ()) -> None:
+    """Refuse a labelled frame with numbers that are not finite or that no unit of ours explains.
+
+    Raises
+    ------
+    FrameError
+        Naming the rule.
+    """
+    atoms = structure.atoms
+    for name, values in (
+        ('positions', atoms.positions),
+        ('cell', atoms.cell.array),
+        *((key, value) for key, value in structure.properties.items() if key != 'energy'),
+        # Of all electrons, a heavy atom has a million eV.
+        ('energy', structure.properties['energy'] / len(atoms)),
+    ):
+        largest = np.abs(values).max()
+        if not np.isfinite(largest):
+            raise FrameError('finite', f'{name} holds numbers that are not finite')
+        if largest > LARGEST_NUMBER:
+            raise FrameError('finite', f'{name} holds {largest:.3g}, which no unit of ours explains')
+    lowest = -ALL_ELECTRONS * float((atoms.numbers ** (7 / 3)).sum())
+    if structure.properties['energy'] < lowest and 'low_energy' not in allowed:
+        energy = structure.properties['energy']
+        reason = f'an energy of {energy:.6g} eV, below the {lowest:.6g} eV of all electrons: another unit?'
+        raise FrameError('low_energy', reason)
 
 
 def _shortest(structure: Structure) -> float:
@@ -204,79 +206,3 @@ def _pairs(n_atoms: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Both indices of every pair of atoms."""
     first, second = np.triu_indices(n_atoms, 1)
     return first, second
-
-
-@dataclass
-class Consistency:
-    """Whether energies follow from forces and stress: ΔE = −F·Δx + V σ:ε between neighbouring frames of a trajectory.
-
-    Trapezoidal rule over consecutive frames of the same atoms that lie near each other; the two factors that make both
-    sides equal are fitted. Right units and signs give 1 for both.
-    """
-
-    previous: Structure | None = None
-    pairs: list[tuple[float, float, float]] = field(default_factory=list)
-    """Change of energy, work of the forces, work of the stress (eV)."""
-
-    def add(self, structure: Structure) -> None:
-        """Take the next frame of the file."""
-        previous, self.previous = self.previous, structure
-        if previous is None or len(previous) != len(structure):
-            return
-        before, after = previous.atoms, structure.atoms
-        if (before.numbers != after.numbers).any() or (before.pbc != after.pbc).any():
-            return
-        cell, strained = before.cell.array, np.zeros((3, 3))
-        moved = before.positions
-        if not np.array_equal(cell, after.cell.array):
-            if not (before.pbc.all() and 'stress' in previous.properties and 'stress' in structure.properties):
-                return
-            deformation = np.linalg.solve(cell, after.cell.array)
-            strained = (deformation + deformation.T) / 2 - np.eye(3)
-            if np.abs(strained).max() > LARGEST_STRAIN:
-                return
-            moved = moved @ deformation
-        step = after.positions - moved
-        if np.abs(step).max() > LARGEST_STEP:
-            step, _ = find_mic(step, after.cell, after.pbc)
-            if np.abs(step).max() > LARGEST_STEP:
-                return
-        forces = (previous.properties['forces'] + structure.properties['forces']) / 2
-        energy = structure.properties['energy'] - previous.properties['energy']
-        by_stress = 0.0
-        if strained.any():
-            voigt = (previous.properties['stress'] + structure.properties['stress']) / 2
-            strain = strained.ravel()[[0, 4, 8, 5, 2, 1]] * [1, 1, 1, 2, 2, 2]
-            by_stress = float(voigt @ strain) * (before.cell.volume + after.cell.volume) / 2
-        self.pairs.append((energy, float(-(forces * step).sum()), by_stress))
-
-    def verdicts(self) -> list[str]:
-        """What is wrong with the units or signs, one sentence each; empty if all is well or nothing could be tested."""
-        table = np.array(self.pairs, float).reshape(-1, 3)
-        energy, work = table[:, 0], table[:, 1:]
-        used = [column for column in (0, 1) if work[:, column].any()]
-        if len(table) < FEWEST_PAIRS or not used:
-            return []
-        where = f'along {len(table)} pairs of neighbouring frames'
-        if not energy.any():
-            return [f'{where} the energies do not change, although forces or stress do work']
-        factors = np.linalg.lstsq(work[:, used], energy, rcond=None)[0]
-        parts = work[:, used] * factors
-        rest = energy - parts.sum(axis=1)
-        if rest @ rest > (1 - WELL_FITTED) * (energy @ energy):
-            return []
-        known = (FORCE_FACTORS, STRESS_FACTORS)
-        # What explains next to nothing of the energies is not tested by them.
-        found = [
-            _judge(float(factor), known[column])
-            for column, factor, part in zip(used, factors, parts.T, strict=True)
-            if part @ part > SMALL_PART * (energy @ energy)
-        ]
-        return [f'{where} {text}' for text in found if text]
-
-
-def _judge(factor: float, known: dict[float, str]) -> str:
-    """Meaning of the known factor next to a fitted one; empty where that is 1, or where none is near."""
-    near = {value: abs(math.log(factor / value)) for value in (1.0, *known) if factor / value > 0}
-    best = min(near, key=lambda value: near[value])
-    return '' if best == 1.0 or near[best] > FACTOR_TOLERANCE else f'{known[best]} (factor {factor:.3g})'

@@ -9,6 +9,8 @@ import numpy as np
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.datasets.plausibility import check_numbers
+from aiida_traincraft.science.datasets.refusals import FrameError
 from aiida_traincraft.science.structure import Structure
 
 
@@ -41,7 +43,8 @@ def label(
     Raises
     ------
     LabelError
-        If atoms overlap, a number is not finite or has a wrong shape, or an isolated atom's element has no E0.
+        If atoms overlap, a number is not finite, complex, of a wrong shape or so large that none can be meant, or an
+        isolated atom's element has no E0.
     """
     if not len(structure):
         raise LabelError('the structure has no atoms')
@@ -62,6 +65,8 @@ def label(
         'polarizability': (3, 3),
     }
     for name, value in values.items():
+        if np.iscomplexobj(value):
+            raise LabelError(f'{name} is complex')
         if np.shape(value) != shapes[name]:
             raise LabelError(f'{name} has shape {np.shape(value)} instead of {shapes[name]}')
         if not np.isfinite(value).all():
@@ -69,6 +74,10 @@ def label(
     properties = {name: float(v) if name == 'energy' else np.array(v, dtype=float) for name, v in values.items()}
     labelled = structure.copy()
     labelled.properties |= properties
+    try:
+        check_numbers(labelled)
+    except FrameError as error:
+        raise LabelError(str(error)) from None
     return labelled
 
 

@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import platform
@@ -22,6 +23,8 @@ from aiida_traincraft.science.errors import TaskError
 
 TASK_FILE = 'task.json'
 RESULT_FILE = 'result.json'
+# The rest is for the scheduler, which would end the job without a word.
+WALLTIME_SHARE = 0.98
 _VERSIONS = ('ase', 'numpy', 'python-ace', 'tensorpotential', 'mace-torch', 'torch', 'tblite')
 
 
@@ -73,6 +76,15 @@ def _storable(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def _seconds(folder: Path) -> float | None:
+    """Time that the job has; None without a limit."""
+    try:
+        limit = json.loads((folder / TASK_FILE).read_text(encoding='utf-8'))['parameters'].get('max_seconds')
+    except (OSError, ValueError, KeyError):
+        return None
+    return None if limit is None else float(limit)
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
     found = {'python': platform.python_version()}
@@ -85,8 +97,13 @@ def versions() -> dict[str, str]:
 
 
 def main() -> int:
-    """Run the task of the working directory; exit status 1 on an error."""
-    result = run_task(Path.cwd())
+    """Run the task of the working directory; exit status 1 on an error, or at the end of the job's time."""
+    folder = Path.cwd()
+    if limit := _seconds(folder):
+        # By a thread of C that needs no help of the interpreter; it tells where the process hung.
+        faulthandler.dump_traceback_later(WALLTIME_SHARE * limit, exit=True)
+    result = run_task(folder)
+    faulthandler.cancel_dump_traceback_later()
     if result['status'] == 'error':
         print(f'ERROR ({result["kind"]}): {result["message"]}', file=sys.stderr)
         return 1

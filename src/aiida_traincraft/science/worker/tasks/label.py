@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,19 @@ from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.labelling.label import LabelError, label
-from aiida_traincraft.science.structure import Structure, read_frames, write_frames
+from aiida_traincraft.science.structure import append_frame, read_frames
 
 STRUCTURES_FILE = 'structures.frames'
 LABELS_FILE = 'labels.frames'
+ROWS_FILE = 'rows.jsonl'
 
 
 def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Label the structures of ``structures.frames``; the good ones go to ``labels.frames`` in the same order.
+
+    After each structure its row is a line of ``rows.jsonl``.
 
     Parameters
     ----------
@@ -49,25 +54,27 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     else:
         config, e0 = None, potential['e0']
         calculator = load_potential(potential, folder, parameters.get('device', 'cpu'))
-    labelled: list[Structure] = []
     rows: list[dict[str, Any]] = []
-    for index, structure in enumerate(structures):
-        reason, began = None, time.perf_counter()
-        try:
-            labelled.append(label(structure, calculator, parameters['min_distance'], e0))
-        except Exception as error:
-            reason = str(error) if isinstance(error, LabelError) else f'{type(error).__name__}: {error}'
-        seconds = time.perf_counter() - began
-        if reason is not None:
-            # What a failed calculation left behind must not reach the next structure.
-            if config is None:
-                calculator.reset()
-            else:
-                calculator = make_calculator(config)
-        status = 'ok' if reason is None else 'failed'
-        rows.append({'index': index, 'status': status, 'reason': reason, 'seconds': seconds})
-        print(
-            f'{index + 1}/{len(structures)} {structure.formula} {status}{f": {reason}" if reason else ""}', flush=True
-        )
-    write_frames(folder / LABELS_FILE, labelled)
+    # Both files are written as the labels come: what a dying process has finished is not lost.
+    with (folder / LABELS_FILE).open('wb') as labels, (folder / ROWS_FILE).open('w', encoding='utf-8') as progress:
+        for index, structure in enumerate(structures):
+            reason, began = None, time.perf_counter()
+            try:
+                append_frame(labels, label(structure, calculator, parameters['min_distance'], e0))
+            except Exception as error:
+                text = str(error) if isinstance(error, LabelError) else f'{type(error).__name__}: {error}'
+                reason = shortened(text)
+            seconds = time.perf_counter() - began
+            if reason is not None:
+                # What a failed calculation left behind must not reach the next structure.
+                if config is None:
+                    calculator.reset()
+                else:
+                    calculator = make_calculator(config)
+            status = 'ok' if reason is None else 'failed'
+            rows.append({'index': index, 'status': status, 'reason': reason, 'seconds': seconds})
+            labels.flush()
+            print(json.dumps(rows[-1]), file=progress, flush=True)
+            told = f': {reason}' if reason else ''
+            print(f'{index + 1}/{len(structures)} {structure.formula} {status}{told}', flush=True)
     return {'rows': rows}
