@@ -172,3 +172,30 @@ def test_export(traincraft, refused, whole, tmp_path):
         assert '20 structures (train)' in result.output
         assert (tmp_path / name).stat().st_size
     assert 'no structure in test' in refused('export', 'dataset', whole.uuid, '--split', 'test', '--output', 'b')
+
+
+@pytest.fixture(scope='module')
+def without_e0(manifest, level):
+    from aiida_traincraft.calculations.functions.gathering import gather_dataset
+
+    return gather_dataset(orm.Str(level), labels=ManifestData(manifest.uuids[:20], manifest.fingerprints[:20]))
+
+
+def test_e0_is_given_where_no_isolated_atom_was_labelled(made, refused, without_e0):
+    given = made('e0', without_e0.pk, 'Cu=-0.5')
+    assert (given.e0, without_e0.e0) == ({'Cu': -0.5}, {})
+    assert 'is no energy of an element' in refused('dataset', 'e0', without_e0.pk, 'Xq=-0.5')
+    assert 'is not ELEMENT=ENERGY' in refused('dataset', 'e0', without_e0.pk, 'Cu')
+
+
+def test_a_training_without_e0_is_refused_before_it_is_submitted(refused, without_e0, campaign_file, campaign_content):
+    output = refused('train', campaign_file(campaign_content), '--dataset', without_e0.uuid)
+    assert 'has no energy of an isolated atom (E0) of Cu' in output
+    assert f'dataset e0 {without_e0.pk} Cu=ENERGY' in output.replace('\n', ' ')
+
+
+def test_isolated_atoms_alone_are_no_dataset(refused, manifest):
+    atom = ManifestData(manifest.uuids[20:], manifest.fingerprints[20:]).store()
+    before = orm.QueryBuilder().append(orm.ProcessNode).count()
+    assert 'nothing to train on: there are only 1 isolated atoms' in refused('dataset', 'create', '--import', atom.uuid)
+    assert orm.QueryBuilder().append(orm.ProcessNode).count() == before

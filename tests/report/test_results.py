@@ -10,6 +10,7 @@ from aiida.engine import run_get_node
 
 from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.report.results import write_results
+from aiida_traincraft.report.results_folder import open_folder
 from aiida_traincraft.science.config.loader import load_campaign, parse_campaign
 from aiida_traincraft.science.structure import read_extxyz
 
@@ -86,6 +87,21 @@ def test_writing_again_replaces(results, tiny_campaign):
     assert json.loads((folder / 'summary.json').read_text())['name'] == 'tiny'
     assert {path.name for path in folder.iterdir()} == FILES | {'notes.txt'}
     (folder / 'notes.txt').unlink()
+
+
+def test_what_is_not_ours_is_moved_aside(tiny_campaign, tmp_path):
+    folder = open_folder(tmp_path / 'tiny', tiny_campaign.uuid)
+    (folder / 'dataset.extxyz').write_text('mine')
+    (folder / 'model_best.model').write_text('mine')
+    (folder / 'student').mkdir()
+    (folder / 'student' / 'thesis.tex').write_text('mine')
+    for _ in range(2):
+        write_results(tiny_campaign, folder)
+        assert (folder / 'dataset.extxyz.1').read_text() == 'mine'
+        assert (folder / 'model_best.model').read_text() == 'mine'
+        assert (folder / 'student' / 'thesis.tex').read_text() == 'mine'
+        assert not (folder / 'dataset.extxyz.2').exists()
+    assert len(read_extxyz(folder / 'dataset.extxyz')) == len(tiny_campaign.outputs.dataset.rows) - 1
 
 
 def test_a_campaign_that_failed_early_leaves_what_it_has(campaign_content, python_code, tmp_path):

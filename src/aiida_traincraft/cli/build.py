@@ -20,6 +20,7 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
     from rich.console import Console
 
     from aiida_traincraft.report.contact_sheet import Row, draw_contact_sheet
+    from aiida_traincraft.report.results_folder import claim
     from aiida_traincraft.science.campaign.systems import all_systems, build_systems
     from aiida_traincraft.science.config.loader import load_campaign
     from aiida_traincraft.science.structure import write_extxyz
@@ -32,7 +33,11 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
     built = list(build_systems(config, campaign.resolve().parent, names))
     done = [system for system in built if system.structures]
     if done:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            claim(folder.parent)
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
+        folder.mkdir(exist_ok=True)
         for system in done:
             write_extxyz(folder / f'{system.config.name}.extxyz', system.structures)
         rows = [Row(system.config.name, system.structures[0], len(system.structures)) for system in done]

@@ -95,7 +95,7 @@ def create(profile: str | None, /, level: str | None, imported: str | None, **ch
     """Make a dataset from stored labels; structures of any test set at the same level of theory are left out."""
     from aiida import orm
 
-    from aiida_traincraft.calculations.functions.gathering import gather_dataset
+    from aiida_traincraft.calculations.functions.gathering import choose_labels, gather_dataset
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.data.dataset import label_attributes
     from aiida_traincraft.data.level_of_theory import full_level_hash
@@ -116,6 +116,10 @@ def create(profile: str | None, /, level: str | None, imported: str | None, **ch
     if filters := _filters(**chosen):
         inputs['filters'] = orm.Dict(filters)
     _check_filters({'and': [{'attributes.level_of_theory': digest}, *([filters] if filters else [])]})
+    try:
+        choose_labels(digest, **inputs)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
     _make(gather_dataset, level=orm.Str(digest), **inputs)
 
 
@@ -190,6 +194,27 @@ def weight(profile: str | None, name: str, systems: tuple[str, ...], groups: tup
     inputs = {'dataset': load_dataset(name), 'options': orm.Dict(weights)}
     _rehearse(weight_dataset, **inputs)
     _make(weight_dataset, **inputs)
+
+
+@dataset.command('e0')
+@click.argument('name', metavar='DATASET')
+@click.argument('energies', metavar='ELEMENT=ENERGY...', nargs=-1, required=True)
+@click.pass_obj
+def e0_(profile: str | None, name: str, energies: tuple[str, ...]) -> None:
+    """Give energies of isolated atoms (eV), at the level of theory of the labels, of elements that have none."""
+    from aiida import orm
+
+    from aiida_traincraft.calculations.functions.dataset_edits import give_e0
+    from aiida_traincraft.cli import profile as profiles
+
+    options = orm.Dict(_weights(energies, 'ELEMENT=ENERGY', 'ELEMENT=ENERGY, for example Cu=-3.7'))
+    profiles.load(profile)
+    inputs = {'dataset': load_dataset(name), 'energies': options}
+    try:
+        _rehearse(give_e0, **inputs)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    _make(give_e0, **inputs)
 
 
 @dataset.command()
@@ -351,7 +376,7 @@ def _manifest(identifier: str) -> ManifestData:
     return node
 
 
-def _weights(pairs: tuple[str, ...], option: str) -> dict[str, float]:
+def _weights(pairs: tuple[str, ...], option: str, form: str = 'NAME=WEIGHT, for example bulk=2.5') -> dict[str, float]:
     weights: dict[str, float] = {}
     for pair in pairs:
         name, _, number = pair.rpartition('=')
@@ -360,7 +385,7 @@ def _weights(pairs: tuple[str, ...], option: str) -> dict[str, float]:
         except ValueError:
             name = ''
         if not name:
-            raise click.BadParameter(f'{pair!r} is not NAME=WEIGHT, for example bulk=2.5', param_hint=option)
+            raise click.BadParameter(f'{pair!r} is not {form}', param_hint=option)
     return weights
 
 

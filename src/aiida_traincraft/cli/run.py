@@ -30,6 +30,7 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.launch.campaign_builder import builder_from_config
     from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.report.results_folder import claim, open_folder
     from aiida_traincraft.science.config.loader import load_campaign
 
     config = load_campaign(campaign)
@@ -37,7 +38,10 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     builder = builder_from_config(config, campaign.resolve().parent)
     outdir = Path(config.run.outdir).resolve() / config.run.name
     # Found out now, not after hours.
-    outdir.mkdir(parents=True, exist_ok=True)
+    try:
+        claim(outdir)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
     if in_process:
         try:
             _, node = run_get_node(builder)
@@ -48,6 +52,7 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
     started = profiles.ensure_daemon()
     node = submit(builder)
     click.echo(f'campaign {config.run.name!r} is submitted: PK {node.pk}, UUID {node.uuid}')
+    outdir = open_folder(outdir, node.uuid)
     if detach:
         profiles.await_pickup(node)
         click.echo(f'follow it with: traincraft watch {node.pk}')
@@ -120,7 +125,6 @@ def _watch(pk: int, folder: Path) -> bool:
     from aiida_traincraft.provenance.campaign import progress
     from aiida_traincraft.report.page import write_page
 
-    folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     last, line, seen, reported, start = '', '', None, 0, time.monotonic()
     newest = (
@@ -185,5 +189,17 @@ def _finish(pk: int, folder: Path) -> int:
 
 
 def _results_folder(node: orm.WorkChainNode) -> Path:
-    config: dict[str, str] = node.inputs.config['run']
-    return Path(config['outdir']).resolve() / config['name']
+    """Folder that a campaign's results go to.
+
+    A campaign may come from an archive: elsewhere than below this folder it only writes where "run" has begun it.
+    """
+    from aiida_traincraft.report.results_folder import open_folder, read_mark
+
+    here, config = Path.cwd().resolve(), node.inputs.config['run']
+    name = Path(str(config['name'])).name or f'campaign_{node.pk}'
+    wanted = (here / str(config['outdir'])).resolve() / name
+    mark = read_mark(wanted)
+    if not wanted.is_relative_to(here) and (mark is None or mark.campaign != node.uuid):
+        click.echo(f'its results do not go to {wanted}, where it was not started', err=True)
+        wanted = here / 'runs' / name
+    return open_folder(wanted, node.uuid)

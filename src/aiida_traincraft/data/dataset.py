@@ -201,6 +201,14 @@ def label_attributes(labels: Sequence[str], *names: str) -> Iterator[list[Any]]:
             yield found[uuid]
 
 
+def without_e0(dataset: DatasetData) -> list[str]:
+    """Elements of a dataset that no isolated atom gives an energy of."""
+    found: set[str] = set()
+    for (elements,) in label_attributes([row.label for row in dataset.rows], 'elements'):
+        found.update(elements)
+    return sorted(found - set(dataset.e0))
+
+
 def isolated_atom_energies(structures: Iterable[Structure]) -> dict[str, float]:
     """Energies (eV) of labelled isolated atoms by element.
 

@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import ProcessBuilder
 from aiida.plugins import WorkflowFactory
 
-from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.dataset import DatasetData, without_e0
 from aiida_traincraft.data.leakage import find_leaks, tell
 from aiida_traincraft.launch.checks import find_codes
 from aiida_traincraft.launch.inputs import plugin_files
@@ -30,7 +30,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     dataset
         Labels to train on (split "train").
     test_set
-        Labels to score on (split "test").
+        Labels to score on (split "test"); those of the dataset itself without.
 
     Raises
     ------
@@ -45,7 +45,17 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     issues += trainer.check_start(elements, folder)
     if not dataset.count('train'):
         issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
-    if test_set is not None and (leaks := find_leaks(dataset, DEFAULT_TOLERANCE, test_set)):
+    if missing := without_e0(dataset):
+        issues.append(
+            ConfigIssue(
+                'dataset',
+                f'{dataset} has no energy of an isolated atom (E0) of {", ".join(missing)}: import a frame of one atom '
+                f'with config_type=IsolatedAtom, or: traincraft dataset e0 {dataset.pk} {missing[0]}=ENERGY (eV)',
+            )
+        )
+    if test_set is None and dataset.count('test'):
+        test_set = dataset
+    elif test_set is not None and (leaks := find_leaks(dataset, DEFAULT_TOLERANCE, test_set)):
         issues.append(ConfigIssue('test_set', f'{tell(leaks)}. Split by group: traincraft dataset split'))
     if issues:
         raise ConfigError(issues, path.name)

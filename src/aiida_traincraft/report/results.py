@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,11 @@ from aiida import orm
 from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.report.learning_curve import plot_learning_curve
 from aiida_traincraft.report.page import write_page
+from aiida_traincraft.report.results_folder import MARKED, open_folder, read_mark, set_aside, write_mark
 from aiida_traincraft.science.structure import write_extxyz
 from aiida_traincraft.workchains.campaign_products import products
 
 STUDENT_FOLDER = 'student'
-RESULT_FILES = (
-    'potential.yaml',
-    'potential.yace',
-    'potential.asi',
-    'model_*.model',
-    'compiled_*.model',
-    'lammps_*.pt',
-    'dataset.extxyz',
-    'test_set.extxyz',
-    'learning_curve.png',
-    'report.html',
-    'campaign.toml',
-    'summary.json',
-)
 
 
 def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
@@ -42,14 +30,15 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
     campaign
         An ended campaign; what it does not have (no potential, say) is left out.
     folder
-        Made if it is not there; files of the same names are replaced.
+        Made if it is not there. What is in it that is not of this campaign stays, moved aside where it is in the way:
+        :mod:`~aiida_traincraft.report.results_folder` has the rules.
 
     Returns
     -------
     dict
         The summary.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = open_folder(folder, campaign.uuid)
     summary = summarise(campaign)
     with tempfile.TemporaryDirectory(dir=folder) as name:
         # Written aside and renamed: a reader never sees half a file.
@@ -75,17 +64,30 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
             for key, node in campaign.inputs[namespace].items():
                 target = partial / key if subfolder else partial
                 target.mkdir(exist_ok=True)
-                (target / node.filename).write_bytes(node.get_content(mode='rb'))
-        shutil.rmtree(folder / STUDENT_FOLDER, ignore_errors=True)
-        for name in RESULT_FILES:
-            # What an earlier run of this name left must not pass for a result of this one.
-            for path in folder.glob(name):
-                path.unlink()
-        for path in partial.iterdir():
-            if (folder / path.name).is_dir():
-                shutil.rmtree(folder / path.name)
-            path.replace(folder / path.name)
+                # A node may be as foreign as any file.
+                (target / Path(node.filename).name).write_bytes(node.get_content(mode='rb'))
+        _replace(folder, partial)
     return summary
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Put new results in the place of those that were written before; what is not ours is moved aside."""
+    mark = read_mark(folder)
+    assert mark is not None
+    new = sorted(path.name for path in partial.iterdir())
+    # Where a kill comes between, all of it is ours.
+    write_mark(folder, replace(mark, files=tuple({*mark.files, *new})))
+    for name in {*mark.files, *new} - {MARKED}:
+        path = folder / Path(name).name
+        if name not in mark.files and path.exists():
+            set_aside(path)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    write_mark(partial, replace(mark, files=tuple(new)))
+    for name in sorted(new, key=lambda name: name == MARKED):
+        (partial / name).replace(folder / name)
 
 
 def _with_model_files(campaign: orm.WorkChainNode) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def _with_model_files(campaign: orm.WorkChainNode) -> dict[str, Any]:
     config: dict[str, Any] = campaign.inputs.config.get_dict()
     for key, node in campaign.inputs.models.items() if 'models' in campaign.inputs else ():
         section = _trainer(config, key)
-        section['foundation'] |= {'file': f'{key}/{node.filename}', 'potential': None}
+        section['foundation'] |= {'file': f'{key}/{Path(node.filename).name}', 'potential': None}
     return config
 
 

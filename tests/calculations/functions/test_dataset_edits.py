@@ -11,6 +11,7 @@ from ase import Atoms
 
 from aiida_traincraft.calculations.functions.dataset_edits import (
     filter_dataset,
+    give_e0,
     merge_datasets,
     split_dataset,
     weight_dataset,
@@ -211,3 +212,12 @@ def test_gathering_from_a_manifest_and_by_filters(aiida_profile, frames):
     assert gather_dataset(orm.Str(level)).count('train') == 30 - split.count('test')
     with pytest.raises(ValueError, match='there is no such label'):
         gather_dataset(orm.Str('no such level'))
+
+
+def test_e0_that_was_calculated_elsewhere(dataset):
+    given = give_e0(dataset, orm.Dict({'Al': -1.5}))
+    assert given.e0 == {**dataset.e0, 'Al': -1.5}
+    assert [row.label for row in given.rows] == [row.label for row in dataset.rows]
+    for energies, message in (({'Qq': 1.0}, 'no energy of an element'), ({'Cu': 9.0}, 'two energies')):
+        with pytest.raises(ValueError, match=message):
+            give_e0(dataset, orm.Dict(energies))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
+from ase.data import atomic_numbers
 
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, iterate_rows, join_e0, label_attributes
 from aiida_traincraft.data.filters import float_numbers
@@ -104,6 +105,29 @@ def weight_dataset(dataset: DatasetData, options: orm.Dict) -> DatasetData:
         raise ValueError(f'no structure of the dataset is of {" or ".join(f"{k} {n!r}" for k, n in sorted(unused))}')
     rows = [replace(row, weight=new.get(row.label, row.weight)) for row in dataset.rows]
     return DatasetData(rows, dataset.levels_of_theory, dataset.e0)
+
+
+@calcfunction
+def give_e0(dataset: DatasetData, energies: orm.Dict) -> DatasetData:
+    """Add energies of isolated atoms that were calculated elsewhere.
+
+    Parameters
+    ----------
+    dataset
+        Its labels stay as they are.
+    energies
+        Energy (eV) by element, at the level of theory of the labels.
+
+    Raises
+    ------
+    ValueError
+        If there is no such element, an energy is not finite, or the dataset has another E0 of the element.
+    """
+    given = {str(element): float(energy) for element, energy in energies.get_dict().items()}
+    for element, energy in given.items():
+        if atomic_numbers.get(element, 0) < 1 or not math.isfinite(energy):
+            raise ValueError(f'{element} = {energy} eV is no energy of an element')
+    return DatasetData(dataset.rows, dataset.levels_of_theory, join_e0([dataset.e0, given]))
 
 
 @calcfunction

@@ -47,29 +47,47 @@ def gather_dataset(
     process = Process.current().node
     # The database may hold more labels next time.
     process.base.caching.is_valid_cache = False
+    rows, n_tested = choose_labels(level.value, sealed, labels, filters)
+    if n_tested:
+        Process.current().report(f'{n_tested} labels are left out: their structures or trajectories are in test sets')
+    link_inputs(process, [row.label for row in rows], 'members')
+    atoms = iterate_structures([row.label for row in rows if row.split == 'e0'])
+    return DatasetData(rows, [level.value], isolated_atom_energies(atoms))
+
+
+def choose_labels(
+    level: str, sealed: DatasetData | None = None, labels: ManifestData | None = None, filters: orm.Dict | None = None
+) -> tuple[list[DatasetRow], int]:
+    """Choose the labels that :func:`gather_dataset` would take, and count those that test sets keep from it.
+
+    Raises
+    ------
+    ValueError
+        If there is none to train on.
+    """
     known = {row.structure for row in sealed.rows} if sealed is not None else set()
     groups = _groups(sealed) if sealed is not None else set()
     tests = orm.QueryBuilder().append(
         DatasetData,
-        filters={'attributes.levels_of_theory': {'contains': [level.value]}, 'attributes.n_test': {'>': 0.0}},
+        filters={'attributes.levels_of_theory': {'contains': [level]}, 'attributes.n_test': {'>': 0.0}},
     )
     # What such a dataset has from its parent is found with the parent.
     known |= {row.structure for (dataset,) in tests.iterall() for row in dataset.new_rows if row.split == 'test'}
     tested, n_tested, rows = frozenset(known), 0, []
-    for uuid, fingerprint, structure, system, group in _found(level.value, labels, filters):
+    for uuid, fingerprint, structure, system, group in _found(level, labels, filters):
         if structure in tested or (group in groups and system != ISOLATED_ATOM):
             n_tested += 1
         # Twins of one structure, labelled in different campaigns, count once.
         elif structure not in known:
             known.add(structure)
             rows.append(DatasetRow(uuid, fingerprint, structure, 'e0' if system == ISOLATED_ATOM else 'train'))
-    if n_tested:
-        Process.current().report(f'{n_tested} labels are left out: their structures or trajectories are in test sets')
     if not any(row.split == 'train' for row in rows):
-        raise ValueError(f'there is no such label of the level of theory {level.value} but those of test sets')
-    link_inputs(process, [row.label for row in rows], 'members')
-    atoms = iterate_structures([row.label for row in rows if row.split == 'e0'])
-    return DatasetData(rows, [level.value], isolated_atom_energies(atoms))
+        there = [f'{len(rows)} isolated atoms' * bool(rows), f'{n_tested} structures of test sets' * bool(n_tested)]
+        found = ' and '.join(filter(None, there))
+        if not found:
+            raise ValueError(f'there is no such label of the level of theory {level}')
+        raise ValueError(f'nothing to train on: there are only {found}')
+    return rows, n_tested
 
 
 def _groups(dataset: DatasetData) -> set[str]:

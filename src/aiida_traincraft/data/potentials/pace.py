@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from aiida_traincraft.data.potentials.base import PotentialData
 
+SPECIES_BLOCK = re.compile(r'\s*-?\s*speciesblock:\s*["\']?([A-Za-z ]+)')
 YAML, YACE, ASI = 'potential.yaml', 'potential.yace', 'potential.asi'
 
 
@@ -66,7 +68,7 @@ class PacePotentialData(PotentialData):
                 self.base.repository.put_object_from_file(str(path.resolve()), name)
         self.base.attributes.set_many(
             {
-                'elements': sorted(e0),
+                'elements': sorted(_species(yaml) or e0),
                 'e0': dict(e0),
                 'cutoff': float(cutoff),
                 'baseline': baseline,
@@ -113,3 +115,13 @@ class PacePotentialData(PotentialData):
         )
         functions = json.dumps(self.metrics.get('n_functions'))
         return f'ACE potential of {", ".join(self.elements)} ({functions} functions, {state})'
+
+
+def _species(yaml: Path) -> set[str]:
+    """Elements of the functions of a potential: energies of isolated atoms may be known of more."""
+    found: set[str] = set()
+    with yaml.open(encoding='utf-8', errors='replace') as handle:
+        for line in handle:
+            if (match := SPECIES_BLOCK.match(line)) is not None:
+                found.update(match[1].split())
+    return found
