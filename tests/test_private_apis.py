@@ -46,7 +46,7 @@ TABLE = (
     Private(
         'aiida.engine.processes.workchains.workchain:WorkChain._awaitables',
         'the children that a step waits for',
-        ('workchains/throttled.py',),
+        ('workchains/base.py', 'workchains/throttled.py'),
     ),
     Private(
         'aiida.engine.processes.workchains.workchain:WorkChain._action_awaitables',
@@ -55,9 +55,15 @@ TABLE = (
         ('self',),
     ),
     Private(
+        'aiida.engine.processes.workchains.workchain:WorkChain._insert_awaitable',
+        'puts another job in the place of one that died',
+        ('workchains/base.py',),
+        ('self', 'awaitable'),
+    ),
+    Private(
         'aiida.engine.processes.workchains.workchain:WorkChain._on_awaitable_finished',
-        'overridden: wake up when the first child ends, not the last',
-        ('workchains/throttled.py',),
+        'overridden: wake up when the first child ends, not the last; send a job again that died',
+        ('workchains/base.py', 'workchains/throttled.py'),
         ('self', 'awaitable'),
     ),
     # AiiDA: nodes written in bulk, as its own classes would write them.
@@ -215,11 +221,14 @@ TABLE = (
     Private(
         'ase.io.extxyz:key_val_str_to_dict',
         'a comment line, judged by us',
-        ('science/datasets/extxyz.py',),
+        ('science/datasets/frame_text.py',),
         ('string',),
     ),
     Private(
-        'ase.io.extxyz:parse_properties', 'its columns, judged by us', ('science/datasets/extxyz.py',), ('prop_str',)
+        'ase.io.extxyz:parse_properties',
+        'its columns, judged by us',
+        ('science/datasets/frame_text.py',),
+        ('prop_str',),
     ),
     Private(
         'ase.io.formats:open_with_compression',

@@ -5,6 +5,7 @@ Jobs that a campaign shares with the one before it (samples, fits) come from Aii
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -15,7 +16,9 @@ from aiida.manage.caching import enable_caching
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.launch.campaign_builder import builder_from_config
+from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.workchains.base import MAX_TRIES
 
 OUTPUTS = {'potential', 'dataset', 'test_set', 'ledger', 'errors'}
 
@@ -91,6 +94,49 @@ def test_the_dataset_grows_by_what_was_selected(tiny_campaign):
     assert len(after) > len(before)
     assert tiny_campaign.outputs.dataset.uuid == second.inputs.dataset.uuid
     assert tiny_campaign.outputs.dataset.e0['Cu'] == pytest.approx(3.51, abs=0.01)
+
+
+# The first job of each task ends its own interpreter.
+DYING = """#!/bin/sh
+task=$(sed -n 's/.*"task": "\\([a-z_]*\\)".*/\\1/p' task.json)
+if mkdir "{folder}/$task" 2>/dev/null; then kill -9 $$; fi
+exec "{python}" "$@"
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_job_of_each_kind_changes_nothing(tiny_campaign, make_campaign_content, localhost, tmp_path):
+    script, killed = tmp_path / 'python', tmp_path / 'killed'
+    killed.mkdir()
+    script.write_text(DYING.format(folder=killed, python=sys.executable))
+    script.chmod(0o755)
+    code = orm.InstalledCode(localhost, str(script), label='dies-once-a-task').store()
+    builder = builder_from_config(parse_campaign(make_campaign_content()))
+    builder.codes = {'ase': code, 'pace': code}
+    _, node = run_get_node(builder)
+    assert node.exit_status == 503, node.exit_message
+    died = [job for job in node.called_descendants if job.exit_status == 300]
+    assert sorted(path.name for path in killed.iterdir()) == [
+        'evaluate',
+        'label',
+        'pace_activeset',
+        'pace_linear',
+        'sample',
+    ]
+    assert len(died) == 5
+    assert node.outputs.dataset.digest == tiny_campaign.outputs.dataset.digest
+    assert node.outputs.test_set.digest == tiny_campaign.outputs.test_set.digest
+    assert len(summarise(node)['cycles']) == 2
+
+
+@pytest.mark.slow
+def test_jobs_that_always_die_end_the_campaign(make_campaign_content, python_code, localhost):
+    builder = builder_from_config(parse_campaign(make_campaign_content()))
+    code = orm.InstalledCode(localhost, '/bin/false', label='dies-always').store()
+    builder.codes = {'ase': code, 'pace': python_code}
+    _, node = run_get_node(builder)
+    assert node.exit_status == 400
+    assert len([job for job in node.called_descendants if job.exit_status == 300]) == 2 * MAX_TRIES
 
 
 @pytest.mark.long

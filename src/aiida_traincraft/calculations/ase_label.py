@@ -26,6 +26,7 @@ class AseLabelCalculation(WorkerCalculation):
     """
 
     TASK = 'label'
+    SENT_AGAIN = False
     RETRIEVE_TEMPORARY = (LABELS_FILE, ROWS_FILE)
 
     @classmethod

@@ -27,6 +27,8 @@ class WorkerCalculation(CalcJob):
     """Small files that the retrieved folder keeps."""
     RETRIEVE_TEMPORARY: ClassVar[Sequence[str]] = ()
     """Files that become nodes of their own."""
+    SENT_AGAIN: ClassVar[bool] = True
+    """Whether a job that died is sent again as it was; False where a WorkChain goes on from what it left."""
 
     @classmethod
     def define(cls, spec: Any) -> None:

@@ -26,6 +26,7 @@ class MaceDataCalculation(WorkerCalculation):
     """
 
     TASK = 'mace_data'
+    SENT_AGAIN = False
 
     @classmethod
     def define(cls, spec: Any) -> None:

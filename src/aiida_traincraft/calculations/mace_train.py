@@ -34,6 +34,7 @@ class MaceTrainCalculation(WorkerCalculation):
     """
 
     TASK = 'mace_train'
+    SENT_AGAIN = False
     RETRIEVE = (CONFIG_FILE, OUTPUT_FILE, ERROR_FILE)
     RETRIEVE_TEMPORARY = (MODEL, COMPILED, LAMMPS, DESCRIPTORS_FILE, RESTART, RESULTS)
 

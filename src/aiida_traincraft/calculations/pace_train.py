@@ -20,6 +20,7 @@ class PaceTrainCalculation(WorkerCalculation):
     """Run ``pacemaker input.yaml``; the pickle that pacemaker wants is written on the compute node."""
 
     TASK = 'pace_train'
+    SENT_AGAIN = False
     RETRIEVE = ('input.yaml', 'log.txt', 'metrics.txt', 'test_metrics.txt')
     RETRIEVE_TEMPORARY = (YAML, INTERIM_FILE, PARTIAL_FILE, TARGET_FILE)
 

@@ -210,10 +210,7 @@ def e0_(profile: str | None, name: str, energies: tuple[str, ...]) -> None:
     options = orm.Dict(_weights(energies, 'ELEMENT=ENERGY', 'ELEMENT=ENERGY, for example Cu=-3.7'))
     profiles.load(profile)
     inputs = {'dataset': load_dataset(name), 'energies': options}
-    try:
-        _rehearse(give_e0, **inputs)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+    _rehearse(give_e0, **inputs)
     _make(give_e0, **inputs)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import WorkChain
+from aiida.engine.processes.workchains.awaitable import Awaitable, construct_awaitable
 
+from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.calculations.stored_config import StoredConfig
 from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.config.codes import CODE_ROLES, CodeConfig, TorchCodeConfig
@@ -23,6 +26,10 @@ OPTIONAL = (
     'prepend_text',
     'mpirun_extra_params',
 )
+
+MAX_TRIES = 3
+"""Times that a job is sent whose process dies."""
+TRY = '_try'
 
 
 def code_options(code: CodeConfig) -> dict[str, Any]:
@@ -119,6 +126,40 @@ class TraincraftWorkChain(WorkChain):
                 outputs = {link.link_label: link.node for link in child.base.links.get_outgoing(orm.Data).all()}
                 return outputs.get('result', outputs)
         return function(**inputs, metadata={'call_link_label': key})
+
+    def _on_awaitable_finished(self, awaitable: Awaitable) -> None:
+        """Send a job again whose process died; what waits for it waits on."""
+        again = None if self.has_terminated() else self._sent_again(orm.load_node(awaitable.pk))
+        if again is None:
+            super()._on_awaitable_finished(awaitable)
+            return
+        self._awaitables.remove(awaitable)
+        fresh = construct_awaitable(again)
+        fresh.key, fresh.action = awaitable.key, awaitable.action
+        self._insert_awaitable(fresh)
+        self.runner.call_on_process_finish(fresh.pk, partial(self.call_soon, self._on_awaitable_finished, fresh))
+
+    def _sent_again(self, job: orm.ProcessNode) -> orm.ProcessNode | None:
+        """Child in the place of a job that died; None if it did not, or too often."""
+        process = job.process_class if isinstance(job, orm.CalcJobNode) else None
+        if process is None or not (issubclass(process, WorkerCalculation) and process.SENT_AGAIN):
+            return None
+        if job.exit_status != process.exit_codes.ERROR_NO_RESULT.status:
+            return None
+        label = job.base.links.get_incoming(link_type=LinkType.CALL_CALC).one().link_label
+        key, _, number = label.partition(TRY)
+        tries = int(number or 1)
+        if tries == MAX_TRIES:
+            return None
+        which = f'{tries + 1} of {MAX_TRIES}'
+        self.report(f'{job.process_label}<{job.pk}> died and is sent again ({which}): {job.exit_message}')
+        key = f'{key}{TRY}{tries + 1}'
+        for child in self._children(key):
+            return child
+        builder = job.get_builder_restart()
+        builder.metadata.call_link_label = key
+        node: orm.ProcessNode = self.submit(builder)
+        return node
 
     def failed(self, children: Iterable[orm.ProcessNode]) -> str | None:
         """Describe the first child that did not end well, None if all did."""
