@@ -51,7 +51,7 @@ def case_inputs(store_structures, copper_frames, copper_dataset, active_set):
             {'structures': manifest, 'level_of_theory': level},
             {'structures.frames'},
             set(),
-            {'labels.frames'},
+            {'labels.frames', 'rows.jsonl'},
         ),
         'sample': (
             {'starts': manifest, 'potential': potential},

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 from aiida import orm
 from aiida.plugins import CalculationFactory
 
+from aiida_traincraft.calculations.sample import FRAMES_FILE
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.potentials.pace import PacePotentialData
 from aiida_traincraft.parsers.base import KINDS
+from aiida_traincraft.science.structure import write_frames
 
 NAMES = ('ase_label', 'evaluate', 'mace_data', 'mace_train', 'pace_activeset', 'pace_linear', 'pace_train', 'sample')
 STATUS = {
@@ -98,3 +101,49 @@ def test_exit_codes_are_those_of_the_calculation(name):
         if name in ONLY.get(kind, NAMES):
             assert codes[label].status == STATUS[kind]
             assert '{reason}' in codes[label].message
+
+
+def finished(folder, name, content, **facts):
+    """Files of a job that has written one product."""
+    (folder / name).write_bytes(content)
+    digests = {name: hashlib.sha256(content).hexdigest()}
+    result = {'status': 'ok', 'seconds': 1.0, 'versions': {}, 'digests': digests} | facts
+    return {'result.json': json.dumps(result)}
+
+
+@pytest.mark.parametrize(
+    ('name', 'file'),
+    [('pace_linear', 'potential.yaml'), ('pace_activeset', 'potential.yace'), ('sample', FRAMES_FILE)],
+)
+@pytest.mark.parametrize('damage', [lambda path: path.write_bytes(path.read_bytes()[:-1]), lambda path: path.unlink()])
+def test_a_product_that_was_cut_on_its_way_is_not_taken(job, parse, tmp_path, name, file, damage):
+    files = finished(tmp_path, file, b'a product of ours')
+    damage(tmp_path / file)
+    parsed = parse(job(name, files), tmp_path)
+    assert parsed.status == 303
+    assert file in parsed.message
+    assert not parsed.outputs
+
+
+@pytest.mark.parametrize('count', [0, 2, 4])
+def test_another_number_of_frames_is_not_taken(job, parse, tmp_path, copper_frames, count):
+    write_frames(tmp_path / FRAMES_FILE, copper_frames[:count])
+    content = (tmp_path / FRAMES_FILE).read_bytes()
+    files = finished(tmp_path, FRAMES_FILE, content, runs=[{'end': 'finished', 'frames': 3}])
+    parsed = parse(job('sample', files), tmp_path)
+    assert (parsed.status, f'{FRAMES_FILE} holds {count} frames, the job wrote 3' in parsed.message) == (303, True)
+
+
+def test_damaged_descriptors_are_not_taken(job, parse, tmp_path):
+    (tmp_path / 'potential.yace').write_text('a potential')
+    (tmp_path / 'potential.asi').write_text('an active set')
+    (tmp_path / 'descriptors.npz').write_bytes(b'PK\x03\x04 no archive')
+    result = {'status': 'ok', 'degenerate': False, 'message': '', 'seconds': 1.0, 'versions': {}}
+    parsed = parse(job('pace_activeset', {'result.json': json.dumps(result)}), tmp_path)
+    assert parsed.status == 303
+
+
+@pytest.mark.parametrize('content', ['[]', '3', 'null', '{"status": 3}', '{"status": "ok", "digests": [1]}', '{}'])
+@pytest.mark.parametrize('name', NAMES)
+def test_an_odd_result_is_no_exception(job, parse, tmp_path, name, content):
+    assert parse(job(name, {'result.json': content}), tmp_path).status == 303

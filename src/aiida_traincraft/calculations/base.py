@@ -65,9 +65,12 @@ class WorkerCalculation(CalcJob):
         for name, node in sorted(self.inputs.get('plugins', {}).items()):
             plugins.append(f'plugin_{name}.py')
             (root / plugins[-1]).write_bytes(node.get_content(mode='rb'))
+        parameters |= {'products': list(self.RETRIEVE_TEMPORARY)}
         parameters |= {'plugins': plugins, 'max_seconds': self.inputs.metadata.options.get('max_wallclock_seconds')}
         (root / ZIP_FILE).write_bytes(science_zip())
-        (root / TASK_FILE).write_text(json.dumps({'task': self.TASK, 'parameters': parameters}, indent=2))
+        (root / TASK_FILE).write_text(
+            json.dumps({'task': self.TASK, 'parameters': parameters}, indent=2), encoding='utf-8'
+        )
 
         code_info = CodeInfo()
         code_info.code_uuid = self.inputs.code.uuid

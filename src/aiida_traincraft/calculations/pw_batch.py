@@ -123,11 +123,11 @@ class PwBatchCalculation(CalcJob):
             text, files = self._render(orm.load_node(uuid), plan)
             target = root / structure_folder(index)
             target.mkdir()
-            (target / INPUT_FILE).write_text(text)
+            (target / INPUT_FILE).write_text(text, encoding='utf-8')
             for source, name, place in files:
                 if sources.setdefault(place, (source, name)) != (source, name):
                     raise ValueError(f'two pseudopotentials share the file name {name!r}: rename one of them')
-        (root / SCRIPT_FILE).write_text(SCRIPT)
+        (root / SCRIPT_FILE).write_text(SCRIPT, encoding='utf-8')
 
         info = CalcInfo()
         # aiida-core would put the code's executable first; the script has to come before it.

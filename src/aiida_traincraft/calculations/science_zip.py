@@ -20,7 +20,7 @@ def science_zip() -> bytes:
     root = Path(aiida_traincraft.__file__).parent
     sources = {'__main__.py': _MAIN}
     for path in (root / '__init__.py', *(root / 'science').rglob('*.py')):
-        sources[f'aiida_traincraft/{path.relative_to(root).as_posix()}'] = path.read_text()
+        sources[f'aiida_traincraft/{path.relative_to(root).as_posix()}'] = path.read_text(encoding='utf-8')
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_STORED) as archive:
         for name in sorted(sources):

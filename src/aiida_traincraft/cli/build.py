@@ -42,7 +42,7 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
             write_extxyz(folder / f'{system.config.name}.extxyz', system.structures)
         rows = [Row(system.config.name, system.structures[0], len(system.structures)) for system in done]
         draw_contact_sheet(rows, folder / 'contact_sheet.png')
-        console = Console()
+        console = Console(markup=False)
         console.print(_table(done))
         console.print(f'written to {folder}', highlight=False, soft_wrap=True)
     _tell_later(built)

@@ -24,7 +24,7 @@ def status(profile: str | None, campaign: str | None) -> None:
     from aiida_traincraft.provenance.queries import find_campaigns, load_campaign_node
 
     profiles.load(profile)
-    console = Console()
+    console = Console(markup=False)
     if campaign is not None:
         node = load_campaign_node(campaign)
         where = progress(node)
@@ -142,9 +142,9 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
             for name, field in plugin.config.model_fields.items():
                 default = 'required' if field.is_required() else repr(field.get_default(call_default_factory=True))
                 table.add_row(plugin.kind, name, escape(default), escape(field.description or ''))
-        Console().print(table)
+        Console(markup=False).print(table)
         return
     table = Table('kind', 'name', 'what it does', 'module')
     for plugin in registry.plugins():
         table.add_row(plugin.kind, plugin.name, plugin.summary, plugin.function.__module__)
-    Console().print(table)
+    Console(markup=False).print(table)

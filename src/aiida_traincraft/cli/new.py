@@ -11,7 +11,7 @@ import click
 def templates() -> dict[str, str]:
     """Text of every template, by name."""
     folder = files('aiida_traincraft') / 'templates'
-    found = {item.name.removesuffix('.toml'): item.read_text() for item in folder.iterdir()}
+    found = {item.name.removesuffix('.toml'): item.read_text(encoding='utf-8') for item in folder.iterdir()}
     return dict(sorted(found.items()))
 
 
@@ -32,7 +32,7 @@ def new(path: Path | None, template: str | None, list_all: bool, force: bool) ->
         raise click.ClickException(f'{what}: {", ".join(known)}')
     path = path or Path(f'{template}.toml')
     try:
-        with path.open('w' if force else 'x') as handle:
+        with path.open('w' if force else 'x', encoding='utf-8') as handle:
             handle.write(known[template])
     except FileExistsError:
         raise click.ClickException(f'{path} exists already: --force overwrites it') from None

@@ -89,7 +89,7 @@ def wait(pk: int, campaign: int | None = None) -> bool:
     from aiida_traincraft.cli.profile import is_alive
     from aiida_traincraft.provenance.campaign import job_counts
 
-    console, start = Console(), time.monotonic()
+    console, start = Console(markup=False), time.monotonic()
     try:
         with console.status('starting') as spinner:
             while not (node := orm.load_node(pk)).is_terminated:

@@ -116,7 +116,10 @@ def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
 
 
 def _watch(pk: int, folder: Path) -> bool:
-    """Show progress until a campaign ends, with a report after each cycle; False if the user, or a dead daemon, did."""
+    """Show progress until a campaign ends, with a report after each cycle; False if the user did.
+
+    Ends the command with status 1 when the daemon is dead.
+    """
     from aiida import orm
     from rich.console import Console
 
@@ -125,7 +128,7 @@ def _watch(pk: int, folder: Path) -> bool:
     from aiida_traincraft.provenance.campaign import progress
     from aiida_traincraft.report.page import write_page
 
-    console = Console()
+    console = Console(markup=False)
     last, line, seen, reported, start = '', '', None, 0, time.monotonic()
     newest = (
         orm.QueryBuilder()
@@ -152,7 +155,7 @@ def _watch(pk: int, folder: Path) -> bool:
                     return True
                 if not is_alive():
                     console.print(f'the daemon is not running; go on with: traincraft resume {pk}', highlight=False)
-                    return False
+                    sys.exit(1)
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         console.print(f'\nthe campaign goes on; come back with: traincraft watch {pk}', highlight=False)
@@ -169,7 +172,7 @@ def _finish(pk: int, folder: Path) -> int:
 
     node = orm.load_node(pk)
     summary = write_results(node, folder)
-    console = Console()
+    console = Console(markup=False)
     console.print(learning_table(summary))
     console.print(f'stopped: {summary["stop_reason"]}', highlight=False)
     if summary['validation']:

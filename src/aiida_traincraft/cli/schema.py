@@ -30,4 +30,4 @@ def schema(kind: str | None, name: str | None, output: Path | None, files: tuple
     if output is None:
         click.echo(text)
     else:
-        output.write_text(text + '\n')
+        output.write_text(text + '\n', encoding='utf-8')

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from aiida_traincraft.provenance.campaign import Progress
@@ -107,7 +108,7 @@ def validation_table(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify='right' if name in ('value', 'reference') else 'left', no_wrap=True)
     for row in rows:
         if row['broken']:
-            table.add_row(row['validator'], '', '', '', '', '', f'[red]broke[/red]: {row["broken"]}')
+            table.add_row(row['validator'], '', '', '', '', '', f'[red]broke[/red]: {escape(row["broken"])}')
         limits = {check['quantity']: check for check in row['checks']}
         for name, unit in row['units'].items():
             if name not in row['values'] and name not in limits:

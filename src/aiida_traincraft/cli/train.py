@@ -83,6 +83,6 @@ def _report(node: orm.ProcessNode) -> int:
         return 1
     outputs = node.outputs
     if 'errors' in outputs:
-        Console().print(errors_table(outputs.errors.get_dict()))
+        Console(markup=False).print(errors_table(outputs.errors.get_dict()))
     click.echo(f'{outputs.potential}: UUID {outputs.potential.uuid}')
     return 0

@@ -65,6 +65,8 @@ def _report(node: orm.ProcessNode, output: Path | None) -> int:
     rows = verdicts(found)
     wide_console().print(validation_table(rows))
     if output is not None:
-        output.write_text(json.dumps([row | {'curves': found[row['validator']].curves} for row in rows], indent=2))
+        output.write_text(
+            json.dumps([row | {'curves': found[row['validator']].curves} for row in rows], indent=2), encoding='utf-8'
+        )
         click.echo(f'written to {output}')
     return 1 if any(row['passed'] is False for row in rows) else 0

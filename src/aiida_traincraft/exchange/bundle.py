@@ -98,8 +98,8 @@ def write_bundle(
             export_dataset(
                 dataset, partial / dataset_file(datasets, dataset), 'extxyz', SPLITS, lambda n: tell('dataset', n)
             )
-        (partial / README).write_text('\n'.join(_card(potential, datasets, licence)) + '\n')
-        (partial / CITATION).write_text(_citation(potential))
+        (partial / README).write_text('\n'.join(_card(potential, datasets, licence)) + '\n', encoding='utf-8')
+        (partial / CITATION).write_text(_citation(potential), encoding='utf-8')
         tell('archive', 0)
         create_archive([potential], filename=partial / ARCHIVE)
         partial.rename(folder)

@@ -144,7 +144,11 @@ def parse_level(text: str) -> dict[str, Any]:
     if path.suffix in ('.json', '.toml'):
         import tomllib
 
-        content = json.loads(path.read_text()) if path.suffix == '.json' else tomllib.loads(path.read_text())
+        content = (
+            json.loads(path.read_text(encoding='utf-8'))
+            if path.suffix == '.json'
+            else tomllib.loads(path.read_text(encoding='utf-8'))
+        )
         if not isinstance(content, dict) or not content:
             raise ValueError(f'{path}: a level of theory is a table with at least one key')
         return content
@@ -255,7 +259,9 @@ def _stored_report(process: orm.CalculationNode) -> ImportReport:
 def _only_one(level: str) -> Iterator[None]:
     """Refuse a second import at the same level beside the first: both would store what the other cannot see yet."""
     config, profile = get_config(), get_manager().get_profile()
-    with (Path(config.dirpath) / f'traincraft-import-{profile.uuid}-{level}.lock').open('w') as handle:
+    with (Path(config.dirpath) / f'traincraft-import-{profile.uuid}-{level}.lock').open(
+        'w', encoding='utf-8'
+    ) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

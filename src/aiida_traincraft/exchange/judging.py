@@ -261,4 +261,4 @@ def _pair(structure: Structure, number: int) -> Iterable[NewFrame]:
 def write_report(path: Path, report: ImportReport) -> None:
     """Write a report as JSON, with every refusal."""
     content = report.content() | {'refusals': [asdict(refusal) for refusal in report.refusals]}
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n')
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,18 @@ KINDS = {
 }
 
 
+def check_count(name: str, found: int, told: int) -> None:
+    """Refuse a file with another number of frames than the job says it wrote.
+
+    Raises
+    ------
+    ValueError
+        With both numbers.
+    """
+    if found != told:
+        raise ValueError(f'{name} holds {found} frames, the job wrote {told}')
+
+
 class WorkerParser(Parser):
     """Read ``result.json``; subclasses turn it into nodes."""
 
@@ -44,14 +57,16 @@ class WorkerParser(Parser):
         except ValueError as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{RESULT_FILE}: {error}')
         try:
+            if result['status'] not in ('ok', 'error'):
+                raise ValueError(f'status is {result["status"]!r}')
+            _check_digests(result.get('digests', {}), folder)
             failed = self.parse_result(result, folder)
-        except (ValueError, KeyError, FileNotFoundError) as error:
+            if failed is None and result['status'] != 'ok':
+                failed = self.exit(KINDS[result['kind']], str(result['message']))
+        # Whatever a damaged file does to those who read it.
+        except Exception as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{type(error).__name__}: {error}')
-        if failed is not None:
-            return failed
-        if result['status'] != 'ok':
-            return self.exit(KINDS[result['kind']], result['message'])
-        return None
+        return failed
 
     def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
         """Make the outputs; called for failed tasks too, which may leave something worth keeping."""
@@ -67,7 +82,7 @@ class WorkerParser(Parser):
 
     def out_summary(self, result: dict[str, Any]) -> None:
         """Store what the task reported."""
-        self.out('summary', orm.Dict(result))
+        self.out('summary', orm.Dict({key: value for key, value in result.items() if key != 'digests'}))
 
     def _silent_end(self) -> str:
         """What ended a job that could not report, as far as the scheduler told AiiDA."""
@@ -100,3 +115,14 @@ class WorkerParser(Parser):
         except FileNotFoundError:
             return ''
         return content.decode(errors='replace')
+
+
+def _check_digests(digests: dict[str, str], folder: Path) -> None:
+    """Refuse files that are not what the job wrote: cut or changed on their way."""
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f'{name} did not come back')
+        with path.open('rb') as handle:
+            if hashlib.file_digest(handle, 'sha256').hexdigest() != digest:
+                raise ValueError(f'{name} is not what the job wrote ({path.stat().st_size} bytes came back)')

@@ -11,7 +11,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_traincraft.data.frames.pool import FramesData
-from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.parsers.base import WorkerParser, check_count
 from aiida_traincraft.science.structure import read_frames
 from aiida_traincraft.science.worker.tasks.evaluate import PREDICTIONS_FILE
 
@@ -27,9 +27,11 @@ class EvaluateParser(WorkerParser):
         if result['status'] != 'ok':
             return None
         rows = json.dumps(result['rows']).encode()
-        errors = {key: value for key, value in result.items() if key not in (*RUN_FACTS, 'rows')}
+        errors = {key: value for key, value in result.items() if key not in (*RUN_FACTS, 'rows', 'digests')}
         self.out('per_structure', orm.SinglefileData(io.BytesIO(rows), filename='per_structure.json'))
-        self.out('predictions', FramesData(read_frames(folder / PREDICTIONS_FILE), self.node.inputs.potential.measure))
+        predictions = read_frames(folder / PREDICTIONS_FILE)
+        check_count(PREDICTIONS_FILE, len(predictions), len(result['rows']))
+        self.out('predictions', FramesData(predictions, self.node.inputs.potential.measure))
         self.out('errors', orm.Dict(errors))
         self.out_summary({key: result[key] for key in RUN_FACTS})
         return None

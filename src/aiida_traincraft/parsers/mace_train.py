@@ -24,7 +24,7 @@ class MaceTrainParser(WorkerParser):
         """Keep curve and checkpoint even of a job that was killed before it could report."""
         folder = Path(kwargs['retrieved_temporary_folder'])
         results = sorted((folder / RESULTS).glob('*_train.txt'))
-        if results and (history := read_results(results[-1].read_text())):
+        if results and (history := read_results(results[-1].read_text(encoding='utf-8'))):
             self.out('history', orm.Dict({'epochs': history}))
         exit_code = super().parse(**kwargs)
         if exit_code is not None and (checkpoint := newest_checkpoint(folder / RESTART)) is not None:

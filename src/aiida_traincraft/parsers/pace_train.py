@@ -65,4 +65,6 @@ def _is_whole(path: Path, target: Path) -> bool:
     """Whether an interim potential was written to its end: it has as many lines as the target of the fit."""
     if not (path.is_file() and target.is_file()):
         return False
-    return len(path.read_text().splitlines()) >= len(target.read_text().splitlines()) > 0
+    return (
+        len(path.read_text(encoding='utf-8').splitlines()) >= len(target.read_text(encoding='utf-8').splitlines()) > 0
+    )

@@ -132,7 +132,7 @@ class PwBatchParser(Parser):
     def _run(self, index: int, folder: Path) -> Run:
         name = structure_folder(index)
         status = folder / name / STATUS_FILE
-        written = status.read_text().strip() if status.exists() else ''
+        written = status.read_text(encoding='utf-8').strip() if status.exists() else ''
         return Run(
             status=written or None,
             stdout=self._text(f'{name}/{STDOUT_FILE}'),
@@ -176,7 +176,7 @@ class PwBatchParser(Parser):
         try:
             printed, logs = parse_stdout(run.stdout or '', self.node.inputs.parameters.get_dict(), crash_file=run.crash)
             errors = [error for error in logs['error'] if error.startswith('ERROR_')]
-            with run.xml.open() as handle:
+            with run.xml.open(encoding='utf-8') as handle:
                 parameters, _ = parse_xml(handle)
         except FileNotFoundError:
             return Numbers(parameters=printed), errors, f'no XML file: {run.last_words}'

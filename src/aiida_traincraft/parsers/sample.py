@@ -9,7 +9,7 @@ from aiida.engine import ExitCode
 
 from aiida_traincraft.calculations.sample import FRAMES_FILE
 from aiida_traincraft.data.frames.pool import FramesData
-from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.parsers.base import WorkerParser, check_count
 from aiida_traincraft.science.structure import read_frames
 
 
@@ -21,6 +21,7 @@ class SampleParser(WorkerParser):
         if result['status'] != 'ok':
             return None
         frames = read_frames(folder / FRAMES_FILE)
+        check_count(FRAMES_FILE, len(frames), sum(run['frames'] for run in result['runs']))
         self.out_summary(result)
         if not frames and all(run['end'].startswith('broken') for run in result['runs']):
             ends = ', '.join(sorted({run['end'] for run in result['runs']}))

@@ -11,7 +11,7 @@ from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_traincraft.data.frames.pool import FramesData
-from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.parsers.base import WorkerParser, check_count
 from aiida_traincraft.parsers.evaluate import RUN_FACTS
 from aiida_traincraft.science.structure import read_frames
 from aiida_traincraft.science.worker.tasks.validate import PLANNED_FILE
@@ -25,6 +25,7 @@ class ValidateParser(WorkerParser):
         if result['status'] != 'ok':
             return None
         planned = read_frames(folder / PLANNED_FILE)
+        check_count(PLANNED_FILE, len(planned), result['planned'])
         if planned:
             self.out('planned', FramesData(planned))
         findings = json.dumps(result['findings']).encode()

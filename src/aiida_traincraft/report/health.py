@@ -21,11 +21,13 @@ def write_health(health: Health, title: str, folder: Path) -> None:
     from rich.console import Console
 
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / 'health.txt').open('w') as handle:
+    with (folder / 'health.txt').open('w', encoding='utf-8') as handle:
         console = Console(file=handle, width=TEXT_WIDTH)
         for part in health_text(health, title):
             console.print(part, highlight=False, markup=False)
-    (folder / 'health.json').write_text(json.dumps({'dataset': title, **asdict(health)}, indent=2, allow_nan=False))
+    (folder / 'health.json').write_text(
+        json.dumps({'dataset': title, **asdict(health)}, indent=2, allow_nan=False), encoding='utf-8'
+    )
     plot_health(health, title, folder / 'health.png')
 
 

@@ -22,7 +22,7 @@ from aiida_traincraft.report.figures import Columns, Drawing
 from aiida_traincraft.report.validators import draw_findings
 from aiida_traincraft.workchains.campaign_products import products
 
-STYLE = (Path(__file__).parent / 'page.css').read_text()
+STYLE = (Path(__file__).parent / 'page.css').read_text(encoding='utf-8')
 REFERENCES = 'references of validators'
 
 
@@ -68,7 +68,7 @@ def write_page(campaign: orm.WorkChainNode, path: Path, summary: dict[str, Any] 
         '</main></body></html>\n'
     )
     partial = path.with_name(f'.{path.name}.partial')
-    partial.write_text(text)
+    partial.write_text(text, encoding='utf-8')
     partial.rename(path)
 
 

@@ -53,8 +53,8 @@ def write_results(campaign: orm.WorkChainNode, folder: Path) -> dict[str, Any]:
             if port in made:
                 write_extxyz(partial / file, made[port].iterate(split))
         config = _without_none(_with_model_files(campaign))
-        (partial / 'campaign.toml').write_text(tomli_w.dumps(config))
-        (partial / 'summary.json').write_text(json.dumps(summary, indent=2))
+        (partial / 'campaign.toml').write_text(tomli_w.dumps(config), encoding='utf-8')
+        (partial / 'summary.json').write_text(json.dumps(summary, indent=2), encoding='utf-8')
         write_page(campaign, partial / 'report.html', summary)
         if any(cycle['errors'] for cycle in summary['cycles']):
             plot_learning_curve(summary, partial / 'learning_curve.png')

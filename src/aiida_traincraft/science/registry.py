@@ -145,7 +145,7 @@ def load_plugins(files: Iterable[Path]) -> None:
     FileNotFoundError
         If a file is absent.
     ImportError
-        If it is no Python module.
+        If it is no Python module, or ends the program.
     """
     for path in files:
         location = str(Path(path).resolve())
@@ -159,7 +159,10 @@ def load_plugins(files: Iterable[Path]) -> None:
         module = importlib.util.module_from_spec(spec)
         # Pydantic looks up postponed annotations in the module by its name.
         sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
+        try:
+            spec.loader.exec_module(module)
+        except SystemExit as error:
+            raise ImportError(f'plugin file {path} ends the program (sys.exit)') from error
         _loaded.add(location)
 
 

@@ -228,7 +228,7 @@ def read_frames(path: Path) -> list[Structure]:
 
 def write_extxyz(path: Path, structures: Iterable[Structure]) -> None:
     """Write extended XYZ: properties under ``REF_`` keys, per-atom arrays as columns, provenance as JSON."""
-    with path.open('w') as handle:
+    with path.open('w', encoding='utf-8') as handle:
         write_xyz(handle, (_to_extxyz(structure) for structure in structures), write_results=False)
 
 
@@ -249,7 +249,7 @@ def _to_extxyz(structure: Structure) -> Atoms:
 
 def read_extxyz(path: Path, index: slice = slice(None)) -> list[Structure]:
     """Read extended XYZ; understands our ``REF_`` keys and ASE's own ``energy``, ``forces``, ``stress``."""
-    with path.open() as handle:
+    with path.open(encoding='utf-8') as handle:
         # iread_xyz of ASE 3.29 takes the first digit of the number of atoms for the whole.
         return [_from_extxyz(atoms) for atoms in read_xyz(handle, index=index)]
 

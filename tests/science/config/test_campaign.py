@@ -286,6 +286,38 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.usefixtures('restored_registry')
+@pytest.mark.parametrize(
+    ('text', 'told'),
+    [
+        (f'a = {"[" * 3000}{"]" * 3000}', 'nested too deeply'),
+        ('.'.join('a' * 30000) + ' = 1', 'nested too deeply'),
+        (TOML.replace('seed = 7', f'seed = {"9" * 5000}'), 'seed: a number of far too many digits'),
+        (
+            TOML.replace('[[systems]]', '[systems]', 1),
+            r'systems: expected a valid array of tables: write \[\[systems\]\]',
+        ),
+        ('[run]\nsampling = {\n type = "rattle" }', 'a table in braces { } must stand on one line'),
+    ],
+)
+def test_what_toml_makes_of_odd_files_is_said_plainly(tmp_path, text, told):
+    (tmp_path / 'odd.toml').write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        load_campaign(tmp_path / 'odd.toml')
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path):
+    (tmp_path / 'bom.toml').write_bytes(b'\xef\xbb\xbf' + TOML.encode())
+    assert load_campaign(tmp_path / 'bom.toml').run.name
+
+
+def test_a_plugin_that_ends_the_program(tmp_path):
+    (tmp_path / 'ends.py').write_text('import sys\n\nsys.exit(0)\n')
+    path = tmp_path / 'c.toml'
+    path.write_text(TOML.replace('seed = 7', 'plugins = ["ends.py"]'))
+    with pytest.raises(ConfigError, match=r'run\.plugins: plugin file .*ends\.py ends the program'):
+        load_campaign(path)
+
+
 def test_plugins_of_the_run(tmp_path):
     path = tmp_path / 'copper.toml'
     path.write_text(TOML.replace('seed = 7', 'plugins = ["own.py"]').replace('type = "emt"', 'type = "own"'))

@@ -127,7 +127,7 @@ def test_lammps(workspace):
         read(workspace, path='data.cu', format='lammps-data')
     late = 'ITEM: TIMESTEP\n900000000\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n0 3\n0 3\n0 3\n'
     (workspace.root / 'late.lammpstrj').write_text(late + 'ITEM: ATOMS id type x y z\n1 1 0 0 0\n')
-    assert len(read(workspace, path='late.lammpstrj')[0].atoms) == 1
+    assert len(read(workspace, path='late.lammpstrj', species=('Cu',))[0].atoms) == 1
 
 
 def test_a_name_with_an_at_sign_is_no_index(workspace):
@@ -170,3 +170,74 @@ def test_frames_are_exact(workspace):
 def test_config(keys):
     with pytest.raises(ValidationError):
         FileSourceConfig(**keys)
+
+
+CIF = """data_partial
+_cell_length_a 4.0
+_cell_length_b 4.0
+_cell_length_c 4.0
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_symmetry_space_group_name_H-M 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+"""
+
+
+@pytest.mark.parametrize(
+    ('sites', 'told'),
+    [
+        ('Ni1 Ni 0 0 0 0.5\nAl1 Al 0 0 0 0.5\n', 'Ni 0.5, Al 0.5'),
+        ('Ni1 Ni 0 0 0 1.0\nAl1 Al 0.5 0.5 0.5 0.9\n', 'Al 0.9'),
+        ('Ni1 Ni 0 0 0 1.0\nAl1 Al 0.5 0.5 0.5 1.0\n', None),
+    ],
+)
+def test_partly_occupied_sites_are_refused(tmp_path, sites, told):
+    (tmp_path / 'cell.cif').write_text(CIF + sites)
+    config = FileSourceConfig(path=str(tmp_path / 'cell.cif'))
+    if told is None:
+        (found,) = read_file(config, None, np.random.default_rng(0))
+        assert found.formula == 'AlNi'
+    else:
+        with pytest.raises(ValueError, match=f'cell.cif has a partly occupied site .{told}'):
+            read_file(config, None, np.random.default_rng(0))
+
+
+DUMP = """ITEM: TIMESTEP
+0
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0.0 3.0
+0.0 3.0
+0.0 3.0
+ITEM: ATOMS id {columns} x y z
+1 {first} 0.0 0.0 0.0
+2 {second} 1.5 1.5 1.5
+"""
+
+
+def test_types_of_lammps_need_their_elements(tmp_path):
+    path = tmp_path / 'in.dump'
+    path.write_text(DUMP.format(columns='type', first='1', second='2'))
+
+    def read(**keys):
+        return read_file(FileSourceConfig(path=str(path), **keys), None, np.random.default_rng(0))
+
+    with pytest.raises(ValueError, match=r'names no elements but types 1 to 2: give their elements'):
+        read()
+    with pytest.raises(ValueError, match='has the type 2, and 1 elements are given'):
+        read(species=('Ni',))
+    with pytest.raises(ValueError, match="'Xq' is no element"):
+        read(species=('Ni', 'Xq'))
+    assert read(species=('Ni', 'Al'))[0].atoms.get_chemical_symbols() == ['Ni', 'Al']
+    path.write_text(DUMP.format(columns='type element', first='1 Cu', second='2 Zn'))
+    assert read()[0].atoms.get_chemical_symbols() == ['Cu', 'Zn']
+    with pytest.raises(ValueError, match='is no LAMMPS dump without elements'):
+        read(species=('Ni', 'Al'))

@@ -1,5 +1,6 @@
 """Worker: one task, one result, whatever happens."""
 
+import hashlib
 import json
 import math
 import subprocess
@@ -19,11 +20,11 @@ from aiida_traincraft.science.worker.main import run_task
 def task(tmp_path, monkeypatch):
     """Make a task of a function and run it."""
 
-    def run(function):
+    def run(function, **parameters):
         module = types.ModuleType('aiida_traincraft.science.worker.tasks.of_a_test')
         module.run = function
         monkeypatch.setitem(sys.modules, module.__name__, module)
-        (tmp_path / 'task.json').write_text(json.dumps({'task': 'of_a_test', 'parameters': {'x': 1}}))
+        (tmp_path / 'task.json').write_text(json.dumps({'task': 'of_a_test', 'parameters': {'x': 1} | parameters}))
         returned = run_task(tmp_path)
         written = json.loads((tmp_path / 'result.json').read_text())
         assert written == returned
@@ -46,6 +47,16 @@ def test_good_task(task, tmp_path):
     assert (result['got'], result['folder']) == (1, str(tmp_path))
     assert result['seconds'] >= 0
     assert {'python', 'ase', 'numpy'} <= result['versions'].keys()
+
+
+def test_products_are_described_by_their_digests(task):
+    def run(parameters, folder):
+        (folder / 'model_1.model').write_bytes(b'one')
+        (folder / 'other.txt').write_bytes(b'two')
+        return {}
+
+    result = task(run, products=['*.model', 'none.yaml'])
+    assert result['digests'] == {'model_1.model': hashlib.sha256(b'one').hexdigest()}
 
 
 @pytest.mark.parametrize(

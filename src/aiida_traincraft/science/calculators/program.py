@@ -126,5 +126,10 @@ def k_grid(atoms: Atoms, distance: float) -> tuple[int, int, int]:
 
 def _tail(folder: Path) -> str:
     written = [path for path in sorted(folder.glob('*')) if path.suffix in ('.pwo', '.out', '.err')]
-    lines = [line for path in written for line in path.read_text(errors='replace').splitlines() if line.strip()]
+    lines = [
+        line
+        for path in written
+        for line in path.read_text(errors='replace', encoding='utf-8').splitlines()
+        if line.strip()
+    ]
     return ''.join(f'\n  {line.rstrip()}' for line in lines[-TAIL:])

@@ -39,6 +39,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | 
             message = f'no such type (given {context["tag"]!r}); allowed: {context["expected_tags"]}'
         elif item['type'] == 'union_tag_not_found':
             keys, message = (*keys, 'type'), 'this key is required'
+        elif item['type'] == 'list_type' and isinstance(item['input'], dict):
+            message = f'expected a valid array of tables: write [[{_dotted(keys)}]] in place of [{_dotted(keys)}]'
         elif item['type'] in ('model_type', 'model_attributes_type', 'dict_type'):
             message = f'expected a table{given}'
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.explain import explain
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
 
+TOO_DEEP = 'tables or arrays are nested too deeply'
+LONG_NUMBER = re.compile(r'^\s*([\w."\'-]+)\s*=[^\n]*?[0-9_]{1000}', re.MULTILINE)
+
 
 def load_campaign(path: Path | str) -> CampaignConfig:
     """Read and validate a TOML file; plugins named in ``[run] plugins`` are loaded first.
@@ -23,13 +27,19 @@ def load_campaign(path: Path | str) -> CampaignConfig:
     ConfigError
         With every error found, each with its key.
     """
-    path = Path(path)
+    path, text = Path(path), ''
     try:
-        data = tomllib.loads(path.read_text())
+        # Editors on Windows begin a file with a byte order mark.
+        text = path.read_text(encoding='utf-8-sig')
+        data = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError([ConfigIssue(str(path), 'no such file')], 'cannot read the config') from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
         raise ConfigError([ConfigIssue(str(path), f'not valid TOML: {error}')], 'cannot read the config') from None
+    except RecursionError:
+        raise ConfigError([ConfigIssue(str(path), TOO_DEEP)], 'cannot read the config') from None
+    except ValueError as error:
+        raise ConfigError([ConfigIssue(str(path), _not_toml(error, text))], 'cannot read the config') from None
     return parse_campaign(data, path.resolve().parent, path.name)
 
 
@@ -58,5 +68,18 @@ def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str
         raise ConfigError([ConfigIssue('run.plugins', str(error))], origin) from error
     try:
         return from_json(CampaignConfig, data)
+    except RecursionError:
+        raise ConfigError([ConfigIssue('(top level)', TOO_DEEP)], origin) from None
     except ValidationError as error:
         raise ConfigError(explain(error, CampaignConfig), origin) from None
+
+
+def _not_toml(error: ValueError, text: str) -> str:
+    """What is wrong with a text that is no TOML, in words that help."""
+    if 'integer string conversion' in str(error) and (match := LONG_NUMBER.search(text)) is not None:
+        return f'{match[1]}: a number of far too many digits'
+    place = re.search(r'at line (\d+)', str(error))
+    lines = text.splitlines()[: int(place[1])] if place is not None else []
+    if any(line.count('{') > line.count('}') for line in lines[-2:]):
+        return f'not valid TOML: {error}: a table in braces {{ }} must stand on one line'
+    return f'not valid TOML: {error}'

@@ -41,7 +41,7 @@ def load_validation_run(path: Path) -> ValidationRunConfig:
         With every error found, each with its key.
     """
     try:
-        data = tomllib.loads(path.read_text())
+        data = tomllib.loads(path.read_text(encoding='utf-8'))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError([ConfigIssue(str(path), f'no valid TOML: {error}')], 'cannot read the config') from None
     run = data.get('run')

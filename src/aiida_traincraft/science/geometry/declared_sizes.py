@@ -61,7 +61,7 @@ def check_declared_sizes(path: Path, format: str | None, key: str) -> None:
     with (
         contextlib.suppress(*_UNREADABLE),
         open_with_compression(str(path), 'rb') as raw,
-        io.TextIOWrapper(raw, errors='replace') as handle,
+        io.TextIOWrapper(raw, encoding='utf-8', errors='replace') as handle,
     ):
         if kind in _DECLARATIONS:
             _check_lines(handle, kind, f'"{key}": {path.name}')

@@ -78,10 +78,10 @@ def pack(
             ase.io.write(folder / f'{index}.xyz', Atoms(atoms.numbers, atoms.positions), plain=True)
             lines += [f'structure {index}.xyz', f'  number {count}', f'  inside box {corners}', 'end structure']
         deck = folder / 'packmol.inp'
-        deck.write_text('\n'.join(lines) + '\n')
+        deck.write_text('\n'.join(lines) + '\n', encoding='utf-8')
         try:
             # Packmol goes back in its input, so that it must be a file, not a pipe.
-            with deck.open() as handle:
+            with deck.open(encoding='utf-8') as handle:
                 done = subprocess.run(
                     [program],
                     check=False,

@@ -197,5 +197,5 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
 
 def read_yace_e0(path: Path) -> list[float]:
     """Isolated-atom energies (eV) that a ``.yace`` itself adds, one per element, alphabetical."""
-    match = re.search(r'^E0:\s*\[(.*)\]', path.read_text(), flags=re.MULTILINE)
+    match = re.search(r'^E0:\s*\[(.*)\]', path.read_text(encoding='utf-8'), flags=re.MULTILINE)
     return [float(value) for value in match.group(1).split(',')] if match else []

@@ -9,6 +9,7 @@ time.
 from __future__ import annotations
 
 import faulthandler
+import hashlib
 import importlib
 import json
 import platform
@@ -44,9 +45,10 @@ def run_task(folder: Path) -> dict[str, Any]:
     start = time.monotonic()
     result: dict[str, Any]
     try:
-        request = json.loads((folder / TASK_FILE).read_text())
+        request = json.loads((folder / TASK_FILE).read_text(encoding='utf-8'))
         module = importlib.import_module(f'aiida_traincraft.science.worker.tasks.{request["task"]}')
         result = {'status': 'ok'} | _storable(module.run(request['parameters'], folder))
+        result['digests'] = _digests(folder, request['parameters'].get('products', []))
     except TaskError as error:
         result = {'status': 'error', 'kind': error.kind, 'message': str(error)}
     except ModuleNotFoundError as error:
@@ -61,10 +63,19 @@ def run_task(folder: Path) -> dict[str, Any]:
         result = {'status': 'error', 'kind': 'bad_input', 'message': f'{type(error).__name__}: {error}'}
     result |= {'seconds': round(time.monotonic() - start, 3), 'versions': versions()}
     partial = folder / f'{RESULT_FILE}.partial'
-    partial.write_text(json.dumps(result, allow_nan=False))
+    partial.write_text(json.dumps(result, allow_nan=False), encoding='utf-8')
     # A rename is atomic: the parser never sees half a file.
     partial.rename(folder / RESULT_FILE)
     return result
+
+
+def _digests(folder: Path, patterns: list[str]) -> dict[str, str]:
+    """SHA-256 of the files that a job hands over: what comes back is held against them."""
+    found: dict[str, str] = {}
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}):
+        with path.open('rb') as handle:
+            found[str(path.relative_to(folder))] = hashlib.file_digest(handle, 'sha256').hexdigest()
+    return found
 
 
 def _storable(result: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import ase.io
 import numpy as np
 from ase import Atoms
-from pydantic import Field, model_validator
+from ase.data import atomic_numbers
+from pydantic import Field, field_validator, model_validator
 
 from aiida_traincraft.science.atoms.fragments import FRAGMENT, infer_fragments, set_fragments
 from aiida_traincraft.science.atoms.sizes import check_size
@@ -18,6 +19,8 @@ from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace, input_path
 
+FULL = 1e-3
+"""Deviation of an occupancy from one that rounding explains."""
 SliceText = Annotated[str, Field(pattern=r'^-?\d{0,9}:-?\d{0,9}(:(-?[1-9]\d{0,8})?)?$')]
 
 
@@ -33,8 +36,18 @@ class FileSourceConfig(SourceConfig):
     """Frame of each file; negative numbers count from the end. Or a slice such as ``"::10"``, and ``":"`` for all."""
     format: str | None = None
     """ASE's name of the format; by default the file's name and content decide."""
+    species: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Elements of the atom types 1, 2, ... of a LAMMPS dump that names none."""
     fragments: Literal['keep', 'infer'] = 'keep'
     """Molecules: as the file's ``tc_fragment`` says, or found from the bonds between the atoms."""
+
+    @field_validator('species')
+    @classmethod
+    def _elements(cls, species: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in species or ():
+            if atomic_numbers.get(name, 0) < 1:
+                raise ValueError(f'{name!r} is no element')
+        return species
 
     @model_validator(mode='after')
     def _one(self) -> FileSourceConfig:
@@ -92,11 +105,51 @@ def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
         ) from error
     if not found:
         raise ValueError(f'"index": {path.name} has {len(frames)} frames, of which {config.index!r} takes none')
+    typed = _has_only_types(path)
+    if config.species is not None and not typed:
+        raise ValueError(f'"species": {path.name} is no LAMMPS dump without elements')
     for atoms in found:
+        _check_occupancies(atoms, f'"{key}": {path.name}')
+        if typed:
+            _name_types(atoms, config.species, path.name)
         atoms.calc = None
         atoms.set_constraint()
         atoms.info.clear()
     return found
+
+
+def _check_occupancies(atoms: Atoms, what: str) -> None:
+    """Refuse sites that several species share, or that are partly empty: the reader keeps one species of each."""
+    for site, occupancy in atoms.info.get('occupancy', {}).items():
+        if len(occupancy) > 1 or abs(sum(occupancy.values()) - 1.0) > FULL:
+            told = ', '.join(f'{species} {share:g}' for species, share in occupancy.items())
+            raise ValueError(
+                f'{what} has a partly occupied site ({told}; site {site}): give an ordered cell, and let the '
+                'transforms "alloy" or "vacancy" draw the disorder'
+            )
+
+
+def _has_only_types(path: Path) -> bool:
+    """Whether a file is a LAMMPS dump that tells types of atoms and no elements."""
+    with path.open('rb') as handle:
+        if handle.readline(100).strip() != b'ITEM: TIMESTEP':
+            return False
+        lines = (handle.readline(1000) for _ in range(100))
+        header = next((line.split() for line in lines if line.startswith(b'ITEM: ATOMS')), [])
+    return b'type' in header and b'element' not in header
+
+
+def _name_types(atoms: Atoms, species: tuple[str, ...] | None, name: str) -> None:
+    """Put the elements in the place of atom types, which the reader takes for atomic numbers."""
+    types = atoms.numbers
+    if species is None:
+        raise ValueError(
+            f'"species": {name} names no elements but types 1 to {types.max()}: give their elements, such as '
+            'species = ["Ni", "Al"]'
+        )
+    if types.max() > len(species):
+        raise ValueError(f'"species": {name} has the type {types.max()}, and {len(species)} elements are given')
+    atoms.numbers = [atomic_numbers[species[number - 1]] for number in types]
 
 
 def _slice(text: str) -> slice:

@@ -207,4 +207,4 @@ def read_log(text: str) -> list[dict[str, float | int | str]]:
 
 def write_input(path: Path, content: Mapping[str, Any]) -> None:
     """Write an input as JSON, which is YAML too."""
-    path.write_text(json.dumps(content, indent=2))
+    path.write_text(json.dumps(content, indent=2), encoding='utf-8')

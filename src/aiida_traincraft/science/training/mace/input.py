@@ -92,7 +92,7 @@ def write_data(path: Path, structures: Sequence[Structure]) -> None:
         if 'weight' in structure.provenance:
             atoms.info['config_weight'] = float(structure.provenance['weight']) ** 2
         images.append(atoms)
-    with path.open('w') as handle:
+    with path.open('w', encoding='utf-8') as handle:
         write_xyz(handle, images, write_results=False)
 
 

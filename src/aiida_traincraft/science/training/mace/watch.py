@@ -94,7 +94,7 @@ class TrainingWatch:
     def _check_labels(self) -> None:
         if len(self._checked) == 2 * len(self.heads):
             return
-        self.labels = read_labels(self.log.read_text(errors='replace'))
+        self.labels = read_labels(self.log.read_text(errors='replace', encoding='utf-8'))
         for head in self.heads:
             for split, read in self.labels.get(head['name'], {}).items():
                 self._checked.add((head['name'], split))

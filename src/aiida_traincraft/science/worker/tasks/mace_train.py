@@ -89,7 +89,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         # MACE then makes its model of the checkpoint at once; with a stage two it would want one of it.
         config = config.model_copy(update={'max_num_epochs': resumed, 'start_stage_two': None})
     content = mace_input(config, heads, seed, parameters['device'], parameters.get('batch_size'), parameters.get('lr'))
-    (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2))
+    (folder / CONFIG_FILE).write_text(json.dumps(content, indent=2), encoding='utf-8')
     limit = parameters.get('max_seconds')
     watch = TrainingWatch(folder, OUTPUT_FILE, seed, heads, config.max_num_epochs, resumed)
     _run_mace(folder, watch, None if limit is None else begin + WALLTIME_SHARE * limit)
@@ -155,7 +155,10 @@ def _place_checkpoint(folder: Path, name: str, seed: int, config: MaceTraining) 
 def _run_mace(folder: Path, watch: TrainingWatch, deadline: float | None) -> None:
     """Run MACE in the folder to its end, or until it is useless or the time is over."""
     command = [sys.executable, *PROGRAM, '--config', CONFIG_FILE]
-    with (folder / OUTPUT_FILE).open('w') as out, (folder / ERROR_FILE).open('w') as err:
+    with (
+        (folder / OUTPUT_FILE).open('w', encoding='utf-8') as out,
+        (folder / ERROR_FILE).open('w', encoding='utf-8') as err,
+    ):
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, process_group=0)
         try:
             while process.poll() is None:
@@ -172,7 +175,7 @@ def _run_mace(folder: Path, watch: TrainingWatch, deadline: float | None) -> Non
             if process.poll() is None:
                 _stop(process)
     if process.returncode != 0:
-        _fail(process.returncode, (folder / ERROR_FILE).read_text(errors='replace'), watch.reached())
+        _fail(process.returncode, (folder / ERROR_FILE).read_text(errors='replace', encoding='utf-8'), watch.reached())
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -199,7 +202,7 @@ def _fail(status: int, errors: str, reached: str) -> None:
 
 def _check_finished(folder: Path) -> tuple[str, int, dict[str, dict[str, dict[str, float]]]]:
     """Stage, epoch and errors of the model that was written."""
-    log = (folder / OUTPUT_FILE).read_text(errors='replace')
+    log = (folder / OUTPUT_FILE).read_text(errors='replace', encoding='utf-8')
     found = read_errors(log)
     if found is None or not log.rstrip().endswith('INFO: Done') or not (folder / MODEL).is_file():
         raise TaskError('no_result', 'MACE ended without an error, but has not written its model to the end')

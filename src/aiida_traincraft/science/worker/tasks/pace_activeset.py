@@ -99,7 +99,7 @@ def _call(folder: Path, tool: str, *arguments: str) -> None:
 def _insert_e0(path: Path, energies: list[float]) -> None:
     """Write the isolated-atom energies (eV, elements alphabetical) into a ``.yace``, whose E0 is zero at first."""
     line = f'E0: [{", ".join(repr(float(energy)) for energy in energies)}]'
-    text, replaced = re.subn(r'^E0:.*$', line, path.read_text(), flags=re.MULTILINE)
+    text, replaced = re.subn(r'^E0:.*$', line, path.read_text(encoding='utf-8'), flags=re.MULTILINE)
     if replaced != 1:
         raise TaskError('no_result', f'{path.name} has {replaced} lines "E0:", expected one')
-    path.write_text(text)
+    path.write_text(text, encoding='utf-8')

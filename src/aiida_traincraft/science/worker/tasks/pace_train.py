@@ -193,7 +193,10 @@ def _run_pacemaker(command: list[str], folder: Path, deadline: float | None) -> 
     if threads := environment.get('OMP_NUM_THREADS'):
         # TensorFlow does not read OMP_NUM_THREADS.
         environment |= {'TF_NUM_INTRAOP_THREADS': threads, 'TF_NUM_INTEROP_THREADS': threads}
-    with (folder / 'pacemaker.out').open('w') as out, (folder / ERROR_FILE).open('w') as err:
+    with (
+        (folder / 'pacemaker.out').open('w', encoding='utf-8') as out,
+        (folder / ERROR_FILE).open('w', encoding='utf-8') as err,
+    ):
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)
         try:
             return process.wait(None if deadline is None else max(0.0, deadline - time.monotonic())), False
@@ -233,11 +236,15 @@ def _check_finished(folder: Path, status: int, interim: bool) -> None:
         name = signal.Signals(-status).name
         raise TaskError('killed', f'pacemaker was killed by {name} (out of memory, or by the scheduler?){kept}')
     if status != 0 or not (folder / OUTPUT_FILE).is_file():
-        lines = [line for line in (folder / ERROR_FILE).read_text(errors='replace').splitlines() if line.strip()]
+        lines = [
+            line
+            for line in (folder / ERROR_FILE).read_text(errors='replace', encoding='utf-8').splitlines()
+            if line.strip()
+        ]
         last = lines[-1].strip() if lines else 'nothing on standard error'
         kind = 'missing_package' if last.startswith(('ModuleNotFoundError', 'ImportError')) else 'no_result'
         raise TaskError(kind, f'pacemaker ended with status {status} and no potential: {last}{kept}')
 
 
 def _metrics(path: Path) -> list[dict[str, float | int | None]]:
-    return read_metrics(path.read_text()) if path.is_file() else []
+    return read_metrics(path.read_text(encoding='utf-8')) if path.is_file() else []

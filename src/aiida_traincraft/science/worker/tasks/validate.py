@@ -78,7 +78,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         rows.append({'validator': config.label, 'type': config.type, 'seconds': seconds} | _plain(asdict(findings)))
         print(f'{config.label} took {seconds:.1f} s{f": {findings.broken}" if findings.broken else ""}', flush=True)
     write_frames(folder / PLANNED_FILE, planned)
-    return {'findings': rows}
+    return {'findings': rows, 'planned': len(planned)}
 
 
 def _frames(path: Path) -> list[Structure]:
