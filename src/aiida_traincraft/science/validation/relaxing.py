@@ -57,6 +57,9 @@ class CrystalValidator(Validator):
         """Start with atoms and cell relaxed."""
         assert subject.start is not None
         atoms: Atoms = subject.start.atoms.copy()
+        if np.linalg.det(atoms.cell.array) < 0:
+            # The same lattice, right-handed: the opposite of each vector, in the same order.
+            atoms.set_cell(-atoms.cell.array)
         self.relax(atoms, subject, 'free')
         lengths = ' '.join(f'{value:.4f}' for value in cell_to_cellpar(atoms.cell)[:3])
         subject.report(f'{self.config.label}: the relaxed cell has the lengths {lengths} Å')
