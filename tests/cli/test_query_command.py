@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from aiida_traincraft.cli.query import _harmless
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
@@ -91,3 +92,11 @@ def test_datasets_and_structures_of_a_campaign(traincraft, tiny_campaign):
 )
 def test_bad_questions(refused, arguments, words):
     assert words in refused('query', *arguments)
+
+
+@pytest.mark.parametrize(
+    ('text', 'written'),
+    [('=HYPERLINK("x")', '\'=HYPERLINK("x")'), ('@SUM(1)', "'@SUM(1)"), ('-1.5', '-1.5'), ('+2', '+2'), ('Cu4', 'Cu4')],
+)
+def test_no_text_of_a_file_is_a_formula_in_a_spreadsheet(text, written):
+    assert _harmless(text) == written

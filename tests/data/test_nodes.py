@@ -15,6 +15,7 @@ from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 from aiida_traincraft.science.structure import Structure
 
 pytestmark = pytest.mark.usefixtures('aiida_profile')
@@ -185,3 +186,11 @@ def test_manifest_keeps_order():
     node = ManifestData(['b', 'a'], ['2', '1']).store()
     assert orm.load_node(node.pk).uuids == ['b', 'a']
     assert len(node) == 2
+
+
+def test_elements_of_a_potential_are_those_of_its_functions(aiida_profile, tmp_path):
+    path = tmp_path / 'potential.yaml'
+    path.write_text('species:\n  - speciesblock: Cu\n    nradmaxi: 3\n  - speciesblock: Cu Ni\n    nradmaxi: 2\n')
+    potential = PacePotentialData(path, e0={'Cu': 3.5, 'Ni': 5.8, 'Au': 3.8}, cutoff=5.0)
+    assert potential.elements == ['Cu', 'Ni']
+    assert set(potential.e0) == {'Cu', 'Ni', 'Au'}
