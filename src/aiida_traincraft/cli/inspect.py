@@ -127,7 +127,6 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
     from pathlib import Path
 
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from aiida_traincraft.science import registry
@@ -141,7 +140,7 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
         for plugin in found:
             for name, field in plugin.config.model_fields.items():
                 default = 'required' if field.is_required() else repr(field.get_default(call_default_factory=True))
-                table.add_row(plugin.kind, name, escape(default), escape(field.description or ''))
+                table.add_row(plugin.kind, name, default, field.description or '')
         Console(markup=False).print(table)
         return
     table = Table('kind', 'name', 'what it does', 'module')

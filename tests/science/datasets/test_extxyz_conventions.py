@@ -262,6 +262,7 @@ def test_forces_zeroed_by_constraints_are_refused(tmp_path):
     atoms.arrays['forces'][2:] = 0.0
     write(path, atoms, format='extxyz', write_results=False)
     (refused,) = read(path)[0]
+    assert all(isinstance(found, Structure) for found, _ in read_labelled(path, LabelKeys(), allowed=['fixed_atoms']))
     assert (refused.rule, refused.reason[:40]) == ('fixed_atoms', 'the forces on the 2 atoms that move_mask')
 
 

@@ -53,7 +53,8 @@ def read_labelled(
     name
         What the file is called in refusals; its own name without.
     allowed
-        With ``last_line`` in it, a last row without an end of line is read too.
+        With ``last_line`` in it, a last row without an end of line is read too; with ``fixed_atoms``, forces that
+        constraints have set to zero.
 
     Yields
     ------
@@ -93,7 +94,7 @@ def read_labelled(
             try:
                 if not text.endswith(b'\n') and 'last_line' not in allowed:
                     raise FrameError('last_line', 'has no end of line behind its last row: cut inside a number?')
-                found = _structure(*parse_frame(text, n_atoms), keys)
+                found = _structure(*parse_frame(text, n_atoms), keys, 'fixed_atoms' not in allowed)
             except FrameError as error:
                 found = RefusedFrame(name, number, error.rule, str(error))
             held = found, handle.tell() - begin
@@ -124,7 +125,9 @@ def _frame_text(handle: BinaryIO) -> tuple[bytes, int]:
     return b''.join(lines), n_atoms
 
 
-def _structure(atoms: Atoms, store: dict[str, Any], columns: dict[str, Any], keys: LabelKeys) -> Structure:
+def _structure(
+    atoms: Atoms, store: dict[str, Any], columns: dict[str, Any], keys: LabelKeys, judge_mask: bool
+) -> Structure:
     provenance = _provenance(store.pop(PROVENANCE_KEY, None))
     sources = find_sources(tuple(store), tuple(columns), tuple(keys.chosen.items()))
     values = _labels(store, columns, sources, keys)
@@ -146,7 +149,7 @@ def _structure(atoms: Atoms, store: dict[str, Any], columns: dict[str, Any], key
         'energy': _numbers('energy', values['energy'], ()).item(),
         'forces': _numbers('forces', values['forces'], (len(atoms), 3)),
     }
-    if mask is not None:
+    if mask is not None and judge_mask:
         _check_mask(mask, properties['forces'])
     stress, used = _stress(values['stress'], values['virial'], atoms)
     if stress is not None:
