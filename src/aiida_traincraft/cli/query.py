@@ -139,8 +139,10 @@ def _write(heads: Sequence[str], rows: Iterable[Sequence[Any]], format_: str) ->
         _print_table(heads, rows)
 
 
-def _harmless(text: str) -> str:
+def _harmless(text: Any) -> Any:
     """Quote what a spreadsheet would take for a formula: names come from foreign files."""
+    if not isinstance(text, str):
+        return text
     try:
         float(text)
     except ValueError:

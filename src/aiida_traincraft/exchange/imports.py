@@ -30,12 +30,12 @@ from aiida_traincraft.exchange.judging import (
     ImportOptions,
     ImportReport,
     KnownLabels,
-    digest_file,
     judge,
     read_judged,
 )
 from aiida_traincraft.provenance.describe import IMPORT_PROCESS_LABEL, IMPORT_PROCESS_TYPE
 from aiida_traincraft.science.datasets.near_duplicates import NearDuplicates
+from aiida_traincraft.science.workspace import digest_file
 
 SHORTEST_HASH = 8
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections import Counter
@@ -111,12 +110,6 @@ class ImportReport:
         facts = {key: value for key, value in content.items() if key != 'refused'}
         refusals = [RefusedFrame(**row) for row in content['refusals']]
         return cls(**facts | {'systems': Counter(content['systems']), 'refusals': refusals})
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open('rb') as handle:
-        return hashlib.file_digest(handle, 'sha256').hexdigest()
 
 
 def judge(

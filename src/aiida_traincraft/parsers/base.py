@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from aiida.parsers import Parser
 from aiida_traincraft.calculations.base import STDERR, STDOUT
 from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.worker.main import RESULT_FILE
+from aiida_traincraft.science.workspace import digest_file
 
 TIMED_OUT = 'Timeout ('
 """What Python's faulthandler says of a process that it ends."""
@@ -123,6 +123,5 @@ def _check_digests(digests: dict[str, str], folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise ValueError(f'{name} did not come back')
-        with path.open('rb') as handle:
-            if hashlib.file_digest(handle, 'sha256').hexdigest() != digest:
-                raise ValueError(f'{name} is not what the job wrote ({path.stat().st_size} bytes came back)')
+        if digest_file(path) != digest:
+            raise ValueError(f'{name} is not what the job wrote ({path.stat().st_size} bytes came back)')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,3 +58,9 @@ def input_path(workspace: Workspace | None, path: str, key: str) -> Path:
     except (OSError, ValueError, RuntimeError):
         pass
     raise ValueError(f'"{key}": there is no file {path!r}: give an absolute path, or one relative to {folder}')
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open('rb') as handle:
+        return hashlib.file_digest(handle, 'sha256').hexdigest()

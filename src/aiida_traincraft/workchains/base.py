@@ -112,9 +112,8 @@ class TraincraftWorkChain(WorkChain):
 
     def submit_once(self, key: str, process: type, inputs: dict[str, Any]) -> orm.ProcessNode:
         """Submit a child, or adopt the one submitted under this key before this WorkChain was interrupted."""
-        for child in self._children(key):
-            if not (child.is_excepted or child.is_killed):
-                return child
+        if (child := self._adopted(key)) is not None:
+            return child
         metadata = inputs.get('metadata', {}) | {'call_link_label': key}
         node: orm.ProcessNode = self.submit(process, **(inputs | {'metadata': metadata}))
         return node
@@ -154,7 +153,7 @@ class TraincraftWorkChain(WorkChain):
         which = f'{tries + 1} of {MAX_TRIES}'
         self.report(f'{job.process_label}<{job.pk}> died and is sent again ({which}): {job.exit_message}')
         key = f'{key}{TRY}{tries + 1}'
-        for child in self._children(key):
+        if (child := self._adopted(key)) is not None:
             return child
         builder = job.get_builder_restart()
         builder.metadata.call_link_label = key
@@ -171,6 +170,11 @@ class TraincraftWorkChain(WorkChain):
 
     def _code_config(self, role: str) -> CodeConfig:
         return self.config.codes.of(role)
+
+    def _adopted(self, key: str) -> orm.ProcessNode | None:
+        """Child that was submitted under a key before and can still be waited for."""
+        alive = (child for child in self._children(key) if not (child.is_excepted or child.is_killed))
+        return next(alive, None)
 
     def _children(self, key: str) -> list[orm.ProcessNode]:
         query = orm.QueryBuilder().append(orm.WorkChainNode, filters={'id': self.node.pk}, tag='me', project=[])

@@ -234,7 +234,7 @@ def test_types_of_lammps_need_their_elements(tmp_path):
         read()
     with pytest.raises(ValueError, match='has the type 2, and 1 elements are given'):
         read(species=('Ni',))
-    with pytest.raises(ValueError, match="'Xq' is no element"):
+    with pytest.raises(ValueError, match="'Xq' is no chemical element"):
         read(species=('Ni', 'Xq'))
     assert read(species=('Ni', 'Al'))[0].atoms.get_chemical_symbols() == ['Ni', 'Al']
     path.write_text(DUMP.format(columns='type element', first='1 Cu', second='2 Zn'))

@@ -50,9 +50,7 @@ def file_workspace(nodes: Mapping[str, orm.Data]) -> Iterator[Workspace]:
         workspace = Workspace(Path(name))
         for key, node in nodes.items():
             if key.startswith('files__'):
-                # A node may be as foreign as any file.
-                path = workspace.path(key.removeprefix('files__'), Path(node.filename).name)
-                path.write_bytes(node.get_content(mode='rb'))
+                workspace.path(key.removeprefix('files__'), node.filename).write_bytes(node.get_content(mode='rb'))
         yield workspace
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
+
+from aiida_traincraft.science.workspace import digest_file
 
 
 def file_content(path: str | Path) -> str:
@@ -12,5 +13,4 @@ def file_content(path: str | Path) -> str:
     # A relative path means the folder of a job, which is not there yet.
     if not place.is_absolute() or not place.is_file():
         return str(path)
-    with place.open('rb') as handle:
-        return f'sha256:{hashlib.file_digest(handle, "sha256").hexdigest()}'
+    return f'sha256:{digest_file(place)}'

@@ -27,20 +27,31 @@ def load_campaign(path: Path | str) -> CampaignConfig:
     ConfigError
         With every error found, each with its key.
     """
-    path, text = Path(path), ''
+    path = Path(path)
+    return parse_campaign(read_toml(path), path.resolve().parent, path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Content of a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or is no TOML.
+    """
+    text = ''
     try:
         # Editors on Windows begin a file with a byte order mark.
         text = path.read_text(encoding='utf-8-sig')
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError([ConfigIssue(str(path), 'no such file')], 'cannot read the config') from None
-    except IsADirectoryError as error:
+    except OSError as error:
         raise ConfigError([ConfigIssue(str(path), f'not valid TOML: {error}')], 'cannot read the config') from None
     except RecursionError:
         raise ConfigError([ConfigIssue(str(path), TOO_DEEP)], 'cannot read the config') from None
     except ValueError as error:
         raise ConfigError([ConfigIssue(str(path), _not_toml(error, text))], 'cannot read the config') from None
-    return parse_campaign(data, path.resolve().parent, path.name)
 
 
 def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str = 'config') -> CampaignConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from aiida_traincraft.science.config.base import StrictModel, from_json
 from aiida_traincraft.science.config.codes import CodesConfig
 from aiida_traincraft.science.config.explain import explain
 from aiida_traincraft.science.config.fields import CalculatorField, LabellerField
+from aiida_traincraft.science.config.loader import read_toml
 from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.config.validation import ValidationConfig
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
@@ -40,10 +40,7 @@ def load_validation_run(path: Path) -> ValidationRunConfig:
     ConfigError
         With every error found, each with its key.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError([ConfigIssue(str(path), f'no valid TOML: {error}')], 'cannot read the config') from None
+    data = read_toml(path)
     run = data.get('run')
     files = run.get('plugins', []) if isinstance(run, dict) else []
     try:

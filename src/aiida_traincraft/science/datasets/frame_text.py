@@ -74,13 +74,13 @@ def _header(comment: str) -> dict[str, Any]:
     """Values of the second line; ``Lattice``, ``Properties`` and ``pbc`` are spelled so."""
     if not comment:
         return {}
-    names = Counter(key.casefold() for key in KEY.findall(QUOTED.sub('""', comment)))
+    # As long as the comment: what is found in it stands at the same place there.
+    bare = QUOTED.sub(lambda quoted: '"' * len(quoted[0]), comment)
+    names = Counter(key.casefold() for key in KEY.findall(bare))
     if twice := [name for name, times in names.items() if times > 1]:
         raise FrameError('format', f'has the key {twice[0]!r} twice (in any case)')
-    ends = [match.span() for match in QUOTED.finditer(comment)]
-    for match in HEADER.finditer(comment):
-        if not any(begin <= match.start() < end for begin, end in ends):
-            comment = comment[: match.start()] + SPELLED[match[1].lower()] + comment[match.end() :]
+    for match in HEADER.finditer(bare):
+        comment = comment[: match.start()] + SPELLED[match[1].lower()] + comment[match.end() :]
     found: dict[str, Any] = key_val_str_to_dict(comment)
     layout = str(found.get('Properties', ''))
     if any(part.isdigit() and int(part[:9]) > WIDEST_COLUMN for part in layout.split(':')):

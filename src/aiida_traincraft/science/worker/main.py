@@ -9,7 +9,6 @@ time.
 from __future__ import annotations
 
 import faulthandler
-import hashlib
 import importlib
 import json
 import platform
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida_traincraft.science.errors import TaskError
+from aiida_traincraft.science.workspace import digest_file
 
 TASK_FILE = 'task.json'
 RESULT_FILE = 'result.json'
@@ -71,11 +71,8 @@ def run_task(folder: Path) -> dict[str, Any]:
 
 def _digests(folder: Path, patterns: list[str]) -> dict[str, str]:
     """SHA-256 of the files that a job hands over: what comes back is held against them."""
-    found: dict[str, str] = {}
-    for path in sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}):
-        with path.open('rb') as handle:
-            found[str(path.relative_to(folder))] = hashlib.file_digest(handle, 'sha256').hexdigest()
-    return found
+    products = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    return {str(path.relative_to(folder)): digest_file(path) for path in products}
 
 
 def _storable(result: dict[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from aiida_traincraft.science.atoms.fragments import FRAGMENT, infer_fragments, set_fragments
 from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.declared_sizes import check_declared_sizes
+from aiida_traincraft.science.geometry.defects import Element
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace, input_path
@@ -36,18 +37,10 @@ class FileSourceConfig(SourceConfig):
     """Frame of each file; negative numbers count from the end. Or a slice such as ``"::10"``, and ``":"`` for all."""
     format: str | None = None
     """ASE's name of the format; by default the file's name and content decide."""
-    species: tuple[str, ...] | None = Field(default=None, min_length=1)
+    species: tuple[Element, ...] | None = Field(default=None, min_length=1)
     """Elements of the atom types 1, 2, ... of a LAMMPS dump that names none."""
     fragments: Literal['keep', 'infer'] = 'keep'
     """Molecules: as the file's ``tc_fragment`` says, or found from the bonds between the atoms."""
-
-    @field_validator('species')
-    @classmethod
-    def _elements(cls, species: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for name in species or ():
-            if atomic_numbers.get(name, 0) < 1:
-                raise ValueError(f'{name!r} is no element')
-        return species
 
     @model_validator(mode='after')
     def _one(self) -> FileSourceConfig:
