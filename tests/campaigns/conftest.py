@@ -17,6 +17,21 @@ PROFILE = 'campaigns'
 BIN = Path(sys.executable).parent
 # Seconds that a step may take: machines are shared.
 PATIENCE = 2000.0
+POLL = """
+import json, time
+from aiida.manage import get_manager
+code, deadline = compile({script!r}, 'condition', 'exec'), time.monotonic() + {patience}
+while True:
+    found = dict()
+    exec(code, found)
+    if found['holds'] or time.monotonic() > deadline:
+        break
+    del found
+    # What was read before is not read again from memory.
+    get_manager().get_profile_storage().get_session().rollback()
+    time.sleep(0.5)
+print(json.dumps([bool(found['holds']), str(found['state'])]))
+"""
 
 
 class Site:
@@ -60,19 +75,15 @@ class Site:
     def wait_for(self, condition: str) -> None:
         """Poll a campaign's progress (``p``) until a Python condition on it holds."""
         self.wait_until(
-            'import json\nfrom aiida_traincraft.provenance.campaign import progress\n'
+            'from aiida_traincraft.provenance.campaign import progress\n'
             'from aiida_traincraft.provenance.queries import load_campaign_node\n'
-            f'p = progress(load_campaign_node())\nprint(json.dumps([bool({condition}), str(p)]))'
+            f'state = progress(load_campaign_node())\np = state\nholds = {condition}'
         )
 
     def wait_until(self, script: str) -> None:
-        """Repeat a script until the first of the two things that it prints as JSON is true; the second is the state."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            holds, state = self.python(script)
-            if holds:
-                return
-        raise AssertionError(f'{script} did not come true in {PATIENCE} s; last: {state}')
+        """Repeat a script, in one interpreter, until the ``holds`` that it sets is true; its ``state`` is told."""
+        holds, state = self.python(POLL.format(script=script, patience=PATIENCE))
+        assert holds, f'{script} did not come true in {PATIENCE} s; last: {state}'
 
     def _call(self, *command: object, check: bool, timeout: float) -> subprocess.CompletedProcess:
         done = subprocess.run(

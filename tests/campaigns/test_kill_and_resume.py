@@ -34,12 +34,11 @@ print(json.dumps({
 """
 
 RETRY_RUNS = """
-import json
 from aiida_traincraft.provenance.campaign import job_counts
 from aiida_traincraft.provenance.queries import load_campaign_node
 from aiida_traincraft.provenance.retries import retries
 found = retries(load_campaign_node())
-print(json.dumps([bool(found) and job_counts(found[0])[0] > 0, len(found)]))
+holds, state = bool(found) and job_counts(found[0])[0] > 0, len(found)
 """
 
 
