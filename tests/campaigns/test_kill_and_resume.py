@@ -76,7 +76,7 @@ def test_kill_in_exploration_and_in_labelling(make_site, undisturbed):
 def test_kill_in_a_retry(make_site):
     site = make_site('retry')
     shutil.copy(CONFIG.with_name('slow_emt.py'), site.folder)
-    text = CONFIG.read_text().replace('seconds = 0.5', 'seconds = 1.0')
+    text = CONFIG.read_text().replace('seconds = 0.3', 'seconds = 1.0')
     for name, distance in (('strict', 0.93), ('tolerant', 0.5)):
         limits = f'type = "ase"\nmin_distance = {distance}\nmax_failed_fraction = 0.0\ncalculator'
         (site.folder / f'{name}.toml').write_text(text.replace('type = "ase"\ncalculator', limits))
