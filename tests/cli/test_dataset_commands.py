@@ -72,7 +72,7 @@ def test_create_from_an_import_and_by_level(made, manifest, level):
 
 
 def test_create_explains_itself(refused, manifest, level):
-    assert 'either --level or --import' in refused('dataset', 'create')
+    assert 'either --level-of-theory or --import' in refused('dataset', 'create')
     assert '0 levels of theory' in refused('dataset', 'create', '--level', 'ffffffffff')
     assert 'is no import' in refused('dataset', 'create', '--import', 'nothing')
     assert 'no label matches' in refused('dataset', 'create', '--import', manifest.pk, '--system', 'none')

@@ -19,14 +19,15 @@ def status(profile: str | None, campaign: str | None) -> None:
     from rich.table import Table
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.naming import load_campaign
     from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, progress_line
     from aiida_traincraft.provenance.campaign import progress, summarise
-    from aiida_traincraft.provenance.queries import find_campaigns, load_campaign_node
+    from aiida_traincraft.provenance.queries import find_campaigns
 
     profiles.load(profile)
     console = Console(markup=False)
     if campaign is not None:
-        node = load_campaign_node(campaign)
+        node = load_campaign(campaign)
         where = progress(node)
         console.print(progress_line(where), highlight=False)
         console.print(learning_table(summarise(node)))
@@ -73,19 +74,23 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
 @click.option('--depth', default=3, show_default=True, help='Processes to go up in the tree.')
 @click.pass_obj
 def why(profile: str | None, node: str, depth: int) -> None:
-    """Show what shaped a node (PK or UUID): config, seed, codes, label processes, and the tree above it."""
+    """Show what shaped NODE: config, seed, codes, label processes, and the tree above it.
+
+    It is a UUID, a PK, or a campaign whose potential is meant.
+    """
     from aiida import orm
     from rich.tree import Tree
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.naming import load_named, load_potential
     from aiida_traincraft.cli.tables import wide_console
-    from aiida_traincraft.data.reading import find_node
     from aiida_traincraft.provenance.lineage import Step, lineage, origins
+    from aiida_traincraft.provenance.queries import is_campaign
 
     profiles.load(profile)
-    target = find_node(node)
-    if target is None:
-        raise click.ClickException(f'there is no node {node!r} in this profile')
+    target = load_named(node)
+    if is_campaign(target):
+        target = load_potential(target.uuid)
     if isinstance(target, orm.ProcessNode):
         raise click.ClickException(f'{node} is a process: ask for the lineage of {_outputs_text(target)}')
     if not isinstance(target, orm.Data):

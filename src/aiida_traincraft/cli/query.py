@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_traincraft.cli.options import Decorator, element, level_of_theory
 from aiida_traincraft.cli.ranges import Formula, Range
 
 if TYPE_CHECKING:
@@ -26,13 +27,13 @@ def query() -> None:
 
 def _with_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command some of the options that choose, and those that say how to print."""
-    options = {
+    options: dict[str, Decorator] = {
         'formula': click.option(
             '--formula', type=Formula(), help='Chemical formula of the cell, such as Al3Ni, in any order.'
         ),
-        'elements': click.option('--element', 'elements', multiple=True, help='Element that is present; repeatable.'),
+        'elements': element,
         'system': click.option('--system', help='Name of the system.'),
-        'level': click.option('--level', help='Level of theory: its hash, or the beginning of it.'),
+        'level': level_of_theory('Level of theory: its hash, or the beginning of it, or as at the import.'),
         'energy': click.option('--energy-per-atom', type=Range(), help='Energy per atom, eV.'),
         'force': click.option('--max-force', type=Range(), help='Largest norm of a force, eV/Å.'),
         'campaign': click.option('--campaign', help='Made by this campaign (name, PK or UUID).'),
@@ -98,17 +99,16 @@ def potentials(profile: str | None, limit: int | None, format_: str, **chosen: A
 def _chosen(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Load the profile; turn options into arguments of the ``find_`` functions."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.data.level_of_theory import full_level_hash
-    from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.cli.naming import load_campaign, load_level
 
     profiles.load(profile)
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
     if 'elements' in chosen:
         chosen['elements'] = list(chosen['elements'])
     if 'level' in chosen:
-        chosen['level_of_theory'] = full_level_hash(chosen.pop('level'))
+        chosen['level_of_theory'] = load_level(chosen.pop('level'))
     if 'campaign' in chosen:
-        chosen['campaign'] = load_campaign_node(chosen['campaign'])
+        chosen['campaign'] = load_campaign(chosen['campaign'])
     return chosen
 
 
