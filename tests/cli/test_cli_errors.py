@@ -81,7 +81,8 @@ def test_python_ace_is_not_installed(run, campaign_content, localhost, bare_pyth
     output = run(campaign_content)
     assert 'without-pace@localhost' in output
     assert 'pyace' in output
-    assert 'pip install "aiida-traincraft[pace]"' in output
+    assert 'pip install "ase>=' in output
+    assert '"python-ace>=' in output
 
 
 def test_an_interpreter_that_is_gone(run, campaign_content, localhost, tmp_path):

@@ -113,15 +113,12 @@ def _tell_later(built: list[BuiltSystem]) -> None:
 
 def _table(built: list[BuiltSystem]) -> Any:
     """One row per system, of its first structure."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
+    from aiida_traincraft.cli.tables import new_table
     from aiida_traincraft.science.geometry.measures import measure
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption_justify='left')
-    table.caption = 'n: structures, of which the first is measured; d: shortest distance between two atoms'
-    for name in ('system', 'n', 'formula', 'atoms', 'cell (Å)', 'g/cm³', 'd (Å)'):
-        table.add_column(name, justify='left' if name in ('system', 'formula', 'cell (Å)') else 'right')
+    caption = 'n: structures, of which the first is measured; d: shortest distance between two atoms'
+    heads = ('system', 'n', 'formula', 'atoms', 'cell (Å)', 'g/cm³', 'd (Å)')
+    table = new_table(heads, ('n', 'atoms', 'g/cm³', 'd (Å)'), caption=caption)
     for system in built:
         figures = measure(system.structures[0])
         table.add_row(

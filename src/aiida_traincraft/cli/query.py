@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from aiida import orm
 
 TABLE_ROWS = 50
+NARROW = 120
+"""Columns of a terminal on which heads take a line for each word."""
 
 
 @click.group()
@@ -151,16 +153,18 @@ def _harmless(text: Any) -> Any:
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
-    from rich.table import Table
 
-    from aiida_traincraft.cli.tables import wide_console
+    from aiida_traincraft.cli.tables import new_table, rounded, short, wide_console
 
-    table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for row in rows:
-        table.add_row(*(f'{value:.6g}' if isinstance(value, float) else escape(str(_text(value))) for value in row))
-    console = wide_console()
+    console, found = wide_console(), list(rows)
+    numbers = {head for head, *values in zip(heads, *found, strict=True) if any(isinstance(v, float) for v in values)}
+    table = new_table(heads, numbers)
+    for column in table.columns if console.width < NARROW else ():
+        column.header = str(column.header).replace(' ', '\n')
+    for row in found:
+        cells = (rounded(v) if isinstance(v, float) else ' '.join(map(short, str(_text(v)).split(' '))) for v in row)
+        table.add_row(*map(escape, cells))
     console.print(table if table.row_count else 'nothing found', highlight=False)
 
 

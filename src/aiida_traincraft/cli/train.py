@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def train(
     profile: str | None, campaign: Path, dataset: str, test_set: str | None, in_process: bool, detach: bool
 ) -> None:
-    """Train what [training] of a campaign file says on a stored dataset, and score it."""
+    """Train what [training] of a file (no other section is needed) says on a stored dataset, and score it."""
     from aiida import orm
     from aiida.engine import run_get_node, submit
 

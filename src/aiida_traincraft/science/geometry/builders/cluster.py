@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -22,6 +22,7 @@ Shells = Annotated[int, Field(ge=1, le=40)]
 class ClusterConfig(BuilderConfig):
     """A cluster of one element, or a random one of several."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('nanoparticle', 'wulff')
     type: Literal['cluster'] = 'cluster'
     shape: Literal['wulff', 'icosahedron', 'octahedron', 'decahedron', 'random']
     """How the atoms are arranged."""

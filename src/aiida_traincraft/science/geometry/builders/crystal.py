@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -108,6 +108,7 @@ class Lattice(UnitCell):
 class CrystalConfig(Lattice, Defects, BuilderConfig):
     """A bulk crystal; what is left out is ASE's reference value of the element."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('bulk', 'fcc', 'bcc')
     type: Literal['crystal'] = 'crystal'
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import ase.build
 import numpy as np
@@ -28,6 +28,7 @@ _CUBIC = ('sc', 'fcc', 'bcc', 'diamond', 'zincblende', 'rocksalt', 'cesiumchlori
 class SlabConfig(BuilderConfig):
     """A slab: a named facet of an element, or any cut of a crystal."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('surface',)
     type: Literal['slab'] = 'slab'
     name: str | None = None
     """Element, or a formula with ``miller``."""
