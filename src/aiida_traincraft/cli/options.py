@@ -18,16 +18,15 @@ class Element(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the symbol."""
-        from ase.data import chemical_symbols
+        from aiida_traincraft.science.atoms.symbols import check_symbol
 
         symbol = str(value).strip()
-        spelled = symbol.capitalize()
-        # The first one is ASE's placeholder. "CO" is no spelling of Co: two elements may be meant.
-        if spelled not in chemical_symbols[1:]:
-            self.fail(f'{value!r} is no symbol of an element, such as Ni', param, ctx)
-        if symbol not in (spelled, spelled.lower()):
-            self.fail(f'{value!r} is no symbol of an element; {spelled!r} is one', param, ctx)
-        return spelled
+        # Only this: with "CO", two elements may be meant.
+        symbol = symbol.capitalize() if symbol.islower() else symbol
+        try:
+            return check_symbol(symbol)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 element = click.option(

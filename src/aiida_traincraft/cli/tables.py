@@ -17,6 +17,7 @@ from aiida_traincraft.provenance.campaign import Progress
 
 IDENTIFIER = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64}')
 PIPE_WIDTH = 300
+TERMINAL = 80
 LONGEST_NAME = 30
 """Of a campaign that keeps to one line of 80 columns."""
 
@@ -147,6 +148,9 @@ def learning_table(summary: dict[str, Any]) -> Table:
             f'{cycle["seconds_in_codes"]:.0f}',
             f'{cycle["seconds"]:.0f}',
         )
+    console = Console(width=PIPE_WIDTH)
+    if console.measure(table).maximum > TERMINAL:
+        table.padding = 0
     return table
 
 
@@ -175,7 +179,7 @@ def campaigns_table(campaigns: Iterable[tuple[int, str, Progress]]) -> Table:
     numbers = ('PK', 'cycle', 'labels', 'E', 'F')
     caption = 'labels: there now; E, F: RMSE on the sealed test set (meV/atom, meV/Å)'
     table = new_table(('PK', 'name', 'cycle', 'labels', 'E', 'F', 'state'), numbers, caption=caption)
-    table.columns[1].min_width = min(LONGEST_NAME, max((len(name) for _, name, _ in found), default=0))
+    table.columns[1].width = min(LONGEST_NAME, max((len(name) for _, name, _ in found), default=0))
     for pk, name, where in found:
         state = [f'{where.state}: {where.message}' if where.message else f'{where.state}, {where.stage}']
         state += [f'{where.labels[status]} labels {status}' for status in ('failed', 'skipped') if where.labels[status]]
