@@ -19,7 +19,7 @@ def status(profile: str | None, campaign: str | None) -> None:
 
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.cli.naming import load_campaign
-    from aiida_traincraft.cli.tables import campaigns_table, learning_table, progress_line, rest_text
+    from aiida_traincraft.cli.tables import campaigns_table, learning_table, progress_line
     from aiida_traincraft.provenance.campaign import progress, summarise
     from aiida_traincraft.provenance.queries import find_campaigns
 
@@ -28,7 +28,7 @@ def status(profile: str | None, campaign: str | None) -> None:
     if campaign is not None:
         node = load_campaign(campaign)
         where = progress(node)
-        console.print(' | '.join(filter(None, (progress_line(where), rest_text(where)))), highlight=False)
+        console.print(progress_line(where), highlight=False)
         console.print(learning_table(summarise(node)))
         _print_ledger(console, node, where.labels)
         return

@@ -82,10 +82,7 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
 
 
 def wait(pk: int, campaign: int | None = None) -> bool:
-    """Show progress until a retry of a campaign, or a training, ends; False if the user did before.
-
-    Ends the command with status 1 when the daemon is dead.
-    """
+    """Show progress until a retry of a campaign, or a training, ends; False if user or a dead daemon did before."""
     from aiida import orm
     from rich.console import Console
 
@@ -101,7 +98,7 @@ def wait(pk: int, campaign: int | None = None) -> bool:
                 if not is_alive():
                     remedy = 'verdi daemon start' if campaign is None else f'traincraft resume {campaign}'
                     console.print(f'the daemon is not running; go on with: {remedy}', highlight=False)
-                    sys.exit(1)
+                    return False
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         console.print(f'\nit goes on; look at it with: verdi process status {pk}', highlight=False)

@@ -124,12 +124,12 @@ def _watch(pk: int, folder: Path) -> bool:
     from rich.console import Console
 
     from aiida_traincraft.cli.profile import is_alive
-    from aiida_traincraft.cli.tables import progress_line, rest_text
+    from aiida_traincraft.cli.tables import progress_line
     from aiida_traincraft.provenance.campaign import progress
     from aiida_traincraft.report.page import write_page
 
     console = Console(markup=False)
-    last, line, rest, seen, reported, start = '', '', '', None, 0, time.monotonic()
+    last, line, seen, reported, start = '', '', None, 0, time.monotonic()
     newest = (
         orm.QueryBuilder()
         .append(orm.ProcessNode, project='mtime', tag='process')
@@ -143,14 +143,13 @@ def _watch(pk: int, folder: Path) -> bool:
                     # Nothing is read again while no process moved: the cores belong to the jobs.
                     node, seen = orm.load_node(pk), changed
                     state = progress(node)
-                    line, rest = progress_line(state), rest_text(state)
+                    line = progress_line(state)
                     if state.scored > reported and not node.is_terminated:
                         reported = state.scored
                         write_page(node, folder / 'report.html')
-                told = f'{line} | {rest}' if rest else line
-                spinner.update(f'{told} [{time.monotonic() - start:.0f} s]')
+                spinner.update(f'{line} [{time.monotonic() - start:.0f} s]')
                 if line != last and not console.is_terminal:
-                    console.print(told, highlight=False, soft_wrap=True)
+                    console.print(line, highlight=False, soft_wrap=True)
                 last = line
                 if node.is_terminated:
                     return True

@@ -63,7 +63,7 @@ def short(text: str) -> str:
 
 
 def progress_line(progress: Progress) -> str:
-    """One line: cycle, stage, jobs, labels, last test error."""
+    """One line: cycle, stage, jobs, labels, last test error, and how long it takes at the pace of the cycles before."""
     labels, budget = progress.labels, progress.max_labels
     parts = [
         f'cycle {progress.cycle} of {progress.max_cycles}',
@@ -75,14 +75,9 @@ def progress_line(progress: Progress) -> str:
         parts.append(f'test RMSE {errors_text(progress.errors)}')
     if progress.message:
         parts.append(progress.message)
+    if progress.seconds_left is not None:
+        parts.append(f'about {_duration(progress.seconds_left)} more if all cycles are needed')
     return ' | '.join(parts)
-
-
-def rest_text(progress: Progress) -> str:
-    """How long the cycles that are left take if they are like those before; empty where none is done."""
-    if progress.seconds_left is None:
-        return ''
-    return f'about {_duration(progress.seconds_left)} more if all cycles are needed'
 
 
 def _duration(seconds: float) -> str:
