@@ -155,17 +155,30 @@ def _harmless(text: Any) -> Any:
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.markup import escape
 
-    from aiida_traincraft.cli.tables import new_table, rounded, short, wide_console
+    from aiida_traincraft.cli.tables import new_table, rounded, wide_console
+    from aiida_traincraft.data.reading import SHOWN_UUID
 
-    console, found = wide_console(), list(rows)
-    numbers = {head for head, *values in zip(heads, *found, strict=True) if any(isinstance(v, float) for v in values)}
+    console = wide_console()
+    found = [list(row) for row in rows]
+    cells = [[rounded(value) if isinstance(value, float) else _shown(value) for value in row] for row in found]
+    numbers = {heads[i] for row in found for i, value in enumerate(row) if isinstance(value, (int, float))}
     table = new_table(heads, numbers)
-    for column in table.columns if console.width < NARROW else ():
-        column.header = str(column.header).replace(' ', '\n')
-    for row in found:
-        cells = (rounded(v) if isinstance(v, float) else ' '.join(map(short, str(_text(v)).split(' '))) for v in row)
-        table.add_row(*map(escape, cells))
+    for row in cells:
+        table.add_row(*map(escape, row))
+    if console.width < NARROW:
+        table.padding = 0
+        for column, shown in zip(table.columns, zip(*cells, strict=True), strict=False):
+            column.header = str(column.header).replace(' ', '\n')
+            # What is copied from the screen stays in one piece.
+            column.no_wrap |= all(len(text) <= SHOWN_UUID for text in shown)
     console.print(table if table.row_count else 'nothing found', highlight=False)
+
+
+def _shown(value: Any) -> str:
+    """Cell of a table: UUIDs and hashes by their beginning."""
+    from aiida_traincraft.cli.tables import short
+
+    return ' '.join(map(short, str(_text(value)).split(' ')))
 
 
 def _text(value: Any) -> Any:
