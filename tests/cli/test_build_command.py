@@ -130,8 +130,8 @@ def test_files_picture_and_table(traincraft, tmp_path):
 
 def test_same_seed_same_files(traincraft, tmp_path):
     for folder in ('one', 'two'):
-        assert traincraft('build', 'small.toml', '--outdir', folder).exit_code == 0
-    one, two = ((tmp_path / folder / 'small/geometry/bulk.extxyz').read_text() for folder in ('one', 'two'))
+        assert traincraft('build', 'small.toml', '--output', folder).exit_code == 0
+    one, two = ((tmp_path / folder / 'bulk.extxyz').read_text() for folder in ('one', 'two'))
     assert one == two
 
 

@@ -81,7 +81,8 @@ def test_python_ace_is_not_installed(run, campaign_content, localhost, bare_pyth
     output = run(campaign_content)
     assert 'without-pace@localhost' in output
     assert 'pyace' in output
-    assert 'pip install "aiida-traincraft[pace]"' in output
+    assert 'pip install "ase>=' in output
+    assert '"python-ace>=' in output
 
 
 def test_an_interpreter_that_is_gone(run, campaign_content, localhost, tmp_path):
@@ -97,6 +98,27 @@ def test_a_plugin_file_that_is_missing(run, campaign_content):
     output = run(campaign_content)
     assert 'run.plugins' in output
     assert 'mine.py' in output
+
+
+@pytest.mark.parametrize(
+    ('kind', 'given', 'meant'),
+    [('labelling', 'qe', 'quantumespresso'), ('training', 'PaceMaker', 'pace'), ('exploration', 'asee', 'ase')],
+)
+def test_a_type_that_goes_by_another_name(run, campaign_content, kind, given, meant):
+    campaign_content[kind]['type'] = given
+    assert f'{kind}.type: no ' in (output := run(campaign_content))
+    assert f'did you mean {meant!r}?' in output
+
+
+@pytest.mark.parametrize('name', ['6', '20261129', '2cc58cc9', 'DEADBEEF-01'])
+def test_a_name_that_would_be_read_as_a_node(run, campaign_content, name):
+    campaign_content['run']['name'] = name
+    assert 'run.name: commands that take a campaign would read this as a PK or UUID' in run(campaign_content)
+
+
+def test_an_element_that_is_none(run, campaign_content):
+    campaign_content['systems'][0]['geometry']['builder']['name'] = 'cu'
+    assert "'cu' is no element and no formula of elements; did you mean 'Cu'?" in run(campaign_content)
 
 
 def test_an_impossible_combination(run, campaign_content):
@@ -150,3 +172,7 @@ def test_nothing_to_select(traincraft, campaign_file, campaign_content, python_c
     assert 'No starting structure passed the physical checks' in result.output
     campaign = orm.QueryBuilder().append(orm.WorkChainNode, filters={'label': 'dense'}).first(flat=True)
     assert campaign.exit_status == 404
+    # There is no potential to ask about.
+    page = (tmp_path / 'runs' / 'dense' / 'report.html').read_text()
+    assert 'traincraft run campaign.toml' in page
+    assert 'traincraft why' not in page

@@ -72,7 +72,7 @@ def test_create_from_an_import_and_by_level(made, manifest, level):
 
 
 def test_create_explains_itself(refused, manifest, level):
-    assert 'either --level or --import' in refused('dataset', 'create')
+    assert 'either --level-of-theory or --import' in refused('dataset', 'create')
     assert '0 levels of theory' in refused('dataset', 'create', '--level', 'ffffffffff')
     assert 'is no import' in refused('dataset', 'create', '--import', 'nothing')
     assert 'no label matches' in refused('dataset', 'create', '--import', manifest.pk, '--system', 'none')
@@ -186,6 +186,7 @@ def test_e0_is_given_where_no_isolated_atom_was_labelled(made, refused, without_
     assert (given.e0, without_e0.e0) == ({'Cu': -0.5}, {})
     assert 'is no energy of an element' in refused('dataset', 'e0', without_e0.pk, 'Xq=-0.5')
     assert 'is not ELEMENT=ENERGY' in refused('dataset', 'e0', without_e0.pk, 'Cu')
+    assert "'Cu' is given twice" in refused('dataset', 'e0', without_e0.pk, 'Cu=-0.5', 'cu=-0.6')
 
 
 def test_a_training_without_e0_is_refused_before_it_is_submitted(refused, without_e0, campaign_file, campaign_content):

@@ -30,4 +30,6 @@ def test_not_scored_on_one_set(traincraft, tiny_campaign, linear_fit):
 
 
 def test_no_potential(refused, tiny_campaign):
-    assert 'there is no potential' in refused('diff', tiny_campaign.outputs.potential.uuid, tiny_campaign.uuid)
+    assert 'there is no potential' in refused(
+        'diff', tiny_campaign.outputs.potential.uuid, tiny_campaign.outputs.dataset.uuid
+    )

@@ -30,6 +30,19 @@ def test_another_trainer_on_the_same_dataset(traincraft, other_file, tiny_campai
     assert fit.inputs.dataset.uuid == tiny_campaign.outputs.dataset.uuid
 
 
+def test_only_what_a_training_needs(traincraft, campaign_file, campaign_content, tiny_campaign, refused):
+    needed = {'training': {'type': 'pace_linear', 'cutoff': 4.0, 'functions': 8}, 'codes': campaign_content['codes']}
+    result = traincraft('train', campaign_file(needed), '--dataset', 'tiny', '--in-process')
+    assert result.exit_code == 0, result.output
+    potential = orm.load_node(result.output.split()[-1])
+    assert potential.has_active_set
+    # What is not read may be wrong; what is no section at all may not be there.
+    broken = needed | {'loop': {'max_cycles': 'many'}, 'trainig': {}}
+    output = refused('train', campaign_file(broken), '--dataset', 'tiny')
+    assert 'trainig: unknown key' in output
+    assert 'loop' not in output
+
+
 def test_what_is_no_dataset(refused, other_file, tiny_campaign):
     assert '--dataset: there is no dataset' in refused('train', other_file, '--dataset', 'nowhere')
     potential = tiny_campaign.outputs.potential.uuid

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from aiida_traincraft.science.optional import EXTRAS
+from aiida_traincraft.science.optional import LIBRARIES, ROLES
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']
@@ -82,9 +82,16 @@ def test_every_dependency_is_imported():
     assert DEPENDENCIES.keys() - imported == set()
 
 
-@pytest.mark.parametrize(('library', 'extra'), EXTRAS.items())
-def test_message_names_the_extra_that_installs_a_library(library, extra):
-    assert distributions(library) & BY_EXTRA[extra].keys()
+@pytest.mark.parametrize(('library', 'told'), LIBRARIES.items())
+def test_message_names_what_installs_a_library(library, told):
+    (requirement,) = [extra[name] for extra in BY_EXTRA.values() for name in distributions(library) & extra.keys()]
+    assert Requirement(told) == requirement
+
+
+@pytest.mark.parametrize('role', ROLES)
+def test_message_names_what_an_interpreter_needs(role):
+    declared = DEPENDENCIES | BY_EXTRA.get(role, {})
+    assert all(declared[Requirement(told).name] == Requirement(told) for told in ROLES[role])
 
 
 @pytest.mark.parametrize('name', DEPENDENCIES)

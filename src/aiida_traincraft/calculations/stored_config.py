@@ -77,6 +77,13 @@ class StoredConfig:
         """Section ``[exploration]``."""
         return parse_plugin('explorer', self._content['exploration'])
 
+    @property
+    def gamma_lo(self) -> float:
+        """Extrapolation grade from which the exploration is uncertain; the default where none is planned."""
+        if self._content.get('exploration') is None:
+            return float(ExplorerConfig.model_fields['gamma_lo'].default)
+        return self.exploration.gamma_lo
+
     @cached_property
     def selection(self) -> SelectionConfig:
         """Section ``[selection]``."""

@@ -21,6 +21,7 @@ from aiida_traincraft.cli.health import health
 from aiida_traincraft.cli.importing import import_
 from aiida_traincraft.cli.inspect import plugins, status, why
 from aiida_traincraft.cli.new import new
+from aiida_traincraft.cli.options import with_profile
 from aiida_traincraft.cli.plot import plot
 from aiida_traincraft.cli.pseudos import pseudos
 from aiida_traincraft.cli.query import query
@@ -88,4 +89,4 @@ for command in (
     plugins,
     schema,
 ):
-    main.add_command(command)
+    main.add_command(with_profile(command))

@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_traincraft.cli.options import output_folder
+
 if TYPE_CHECKING:
     from aiida_traincraft.science.campaign.systems import BuiltSystem
 
 
 @click.command()
 @click.argument('campaign', type=click.Path(path_type=Path))
-@click.option('--outdir', type=click.Path(path_type=Path, file_okay=False), help='In place of [run] outdir.')
+@output_folder('Folder to make; without it geometry/ in the folder of the results.')
 @click.option('--system', 'names', multiple=True, metavar='NAME', help='Only this system; may be given again.')
-def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
+def build(campaign: Path, output: Path | None, names: tuple[str, ...]) -> None:
     """Build the starting geometries of a campaign and write them as extended XYZ, with a picture of all."""
     from rich.console import Console
 
     from aiida_traincraft.report.contact_sheet import Row, draw_contact_sheet
-    from aiida_traincraft.report.results_folder import claim
+    from aiida_traincraft.report.results_folder import GEOMETRY, claim
     from aiida_traincraft.science.campaign.systems import all_systems, build_systems
     from aiida_traincraft.science.config.loader import load_campaign
     from aiida_traincraft.science.structure import write_extxyz
@@ -29,15 +31,15 @@ def build(campaign: Path, outdir: Path | None, names: tuple[str, ...]) -> None:
     known = [system.name for _, system in all_systems(config)]
     if unknown := [name for name in names if name not in known]:
         raise click.ClickException(f'{campaign.name} has no system {unknown[0]!r}; it has {", ".join(known)}')
-    folder = Path(outdir or config.run.outdir) / config.run.name / 'geometry'
+    folder = output or Path(config.run.outdir) / config.run.name / GEOMETRY
+    if output is not None and output.exists():
+        raise click.ClickException(f'{output} is there already: remove it, or choose another --output')
     built = list(build_systems(config, campaign.resolve().parent, names))
     done = [system for system in built if system.structures]
     if done:
-        try:
+        if output is None:
             claim(folder.parent)
-        except OSError as error:
-            raise click.ClickException(str(error)) from error
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for system in done:
             write_extxyz(folder / f'{system.config.name}.extxyz', system.structures)
         rows = [Row(system.config.name, system.structures[0], len(system.structures)) for system in done]
@@ -113,15 +115,12 @@ def _tell_later(built: list[BuiltSystem]) -> None:
 
 def _table(built: list[BuiltSystem]) -> Any:
     """One row per system, of its first structure."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
+    from aiida_traincraft.cli.tables import new_table
     from aiida_traincraft.science.geometry.measures import measure
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, caption_justify='left')
-    table.caption = 'n: structures, of which the first is measured; d: shortest distance between two atoms'
-    for name in ('system', 'n', 'formula', 'atoms', 'cell (Å)', 'g/cm³', 'd (Å)'):
-        table.add_column(name, justify='left' if name in ('system', 'formula', 'cell (Å)') else 'right')
+    caption = 'n: structures, of which the first is measured; d: shortest distance between two atoms'
+    heads = ('system', 'n', 'formula', 'atoms', 'cell (Å)', 'g/cm³', 'd (Å)')
+    table = new_table(heads, ('n', 'atoms', 'g/cm³', 'd (Å)'), caption=caption)
     for system in built:
         figures = measure(system.structures[0])
         table.add_row(

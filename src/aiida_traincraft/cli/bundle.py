@@ -6,22 +6,23 @@ from pathlib import Path
 
 import click
 
-from aiida_traincraft.cli.diff import load_potential
+from aiida_traincraft.cli.options import output_folder
 
 
 @click.command()
 @click.argument('potential')
-@click.option('--output', required=True, type=click.Path(path_type=Path), help='Folder to make.')
+@output_folder('Folder to make.', required=True)
 @click.option('--licence', help='Licence of what is published, for the data card.')
 @click.pass_obj
 def bundle(profile: str | None, potential: str, output: Path, licence: str | None) -> None:
-    """Write a potential (UUID or PK), its dataset, a data card, a citation file and its whole lineage to a folder."""
+    """Write a potential (UUID, PK, or that of a campaign), its data, a data card and its whole lineage to a folder."""
     import logging
 
     from rich.console import Console
     from rich.progress import Progress
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.naming import load_potential
     from aiida_traincraft.exchange.bundle import write_bundle
     from aiida_traincraft.provenance.lineage import training_sets
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_traincraft.cli.naming import load_dataset, load_level
+from aiida_traincraft.cli.options import Element, element, level_of_theory
 from aiida_traincraft.cli.ranges import Formula, Range
 
 if TYPE_CHECKING:
@@ -28,50 +30,6 @@ def dataset() -> None:
     """
 
 
-def load_test_set(identifier: str) -> DatasetData:
-    """Dataset of a UUID or PK, or the test set of a campaign.
-
-    Raises
-    ------
-    click.ClickException
-        If there is none.
-    """
-    from aiida_traincraft.data.reading import find_output
-    from aiida_traincraft.provenance.queries import find_campaigns
-
-    campaign = next(iter(find_campaigns(identifier)), None)
-    sealed = None if campaign is None else find_output(campaign, 'test_set')
-    return load_dataset(identifier) if sealed is None else sealed
-
-
-def load_dataset(identifier: str) -> DatasetData:
-    """Dataset of a UUID (or its beginning) or PK, or the last dataset of a campaign.
-
-    Raises
-    ------
-    click.ClickException
-        If there is none, or it is an import.
-    """
-    from aiida import orm
-
-    from aiida_traincraft.data.dataset import DatasetData
-    from aiida_traincraft.data.reading import find_node, find_output
-    from aiida_traincraft.provenance.describe import IMPORT_PROCESS_TYPE
-    from aiida_traincraft.provenance.queries import find_campaigns
-
-    node = find_node(identifier)
-    if isinstance(node, orm.ProcessNode) and node.process_type == IMPORT_PROCESS_TYPE:
-        raise click.ClickException(
-            f'{identifier!r} is an import: make a dataset of it with "traincraft dataset create --import {node.pk}"'
-        )
-    if not isinstance(node, DatasetData):
-        node = next(iter(find_campaigns(identifier)), node)
-        node = find_output(node, 'dataset') if isinstance(node, orm.WorkChainNode) else None
-    if not isinstance(node, DatasetData):
-        raise click.ClickException(f'there is no dataset {identifier!r} in this profile')
-    return node
-
-
 def _with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that choose labels."""
     for option in (
@@ -79,7 +37,7 @@ def _with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option('--energy-per-atom', type=Range(), help='Energy per atom, eV.'),
         click.option('--max-force', type=Range(), help='Largest norm of a force, eV/Å.'),
         click.option('--system', help='Name of the system.'),
-        click.option('--element', 'elements', multiple=True, help='Element that is present; repeatable.'),
+        element,
         click.option('--formula', type=Formula(), help='Chemical formula of the cell, such as Al3Ni.'),
     ):
         command = option(command)
@@ -87,7 +45,7 @@ def _with_filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @dataset.command()
-@click.option('--level', help='Take all labels of this level of theory (hash, or its beginning).')
+@level_of_theory('Take all labels of this level: its hash, or the beginning of it, or as at the import.')
 @click.option('--import', 'imported', help='Take the labels of this import (its process, or the manifest it made).')
 @_with_filters
 @click.pass_obj
@@ -98,10 +56,9 @@ def create(profile: str | None, /, level: str | None, imported: str | None, **ch
     from aiida_traincraft.calculations.functions.gathering import choose_labels, gather_dataset
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.data.dataset import label_attributes
-    from aiida_traincraft.data.level_of_theory import full_level_hash
 
     if (level is None) == (imported is None):
-        raise click.UsageError('give either --level or --import')
+        raise click.UsageError('give either --level-of-theory or --import')
     profiles.load(profile)
     inputs: dict[str, Any] = {}
     if imported is not None:
@@ -110,9 +67,9 @@ def create(profile: str | None, /, level: str | None, imported: str | None, **ch
     else:
         assert level is not None
         try:
-            digest = full_level_hash(level)
+            digest = load_level(level)
         except ValueError as error:
-            raise click.BadParameter(str(error), param_hint='--level') from error
+            raise click.BadParameter(str(error), param_hint='--level-of-theory') from error
     if filters := _filters(**chosen):
         inputs['filters'] = orm.Dict(filters)
     _check_filters({'and': [{'attributes.level_of_theory': digest}, *([filters] if filters else [])]})
@@ -207,9 +164,9 @@ def e0_(profile: str | None, name: str, energies: tuple[str, ...]) -> None:
     from aiida_traincraft.calculations.functions.dataset_edits import give_e0
     from aiida_traincraft.cli import profile as profiles
 
-    options = orm.Dict(_weights(energies, 'ELEMENT=ENERGY', 'ELEMENT=ENERGY, for example Cu=-3.7'))
+    given = _weights(energies, 'ELEMENT=ENERGY', 'ELEMENT=ENERGY, for example Cu=-3.7', _element)
     profiles.load(profile)
-    inputs = {'dataset': load_dataset(name), 'energies': options}
+    inputs = {'dataset': load_dataset(name), 'energies': orm.Dict(given)}
     _rehearse(give_e0, **inputs)
     _make(give_e0, **inputs)
 
@@ -373,10 +330,18 @@ def _manifest(identifier: str) -> ManifestData:
     return node
 
 
-def _weights(pairs: tuple[str, ...], option: str, form: str = 'NAME=WEIGHT, for example bulk=2.5') -> dict[str, float]:
+def _weights(
+    pairs: tuple[str, ...],
+    option: str,
+    form: str = 'NAME=WEIGHT, for example bulk=2.5',
+    spelled: Callable[[str], str] = str,
+) -> dict[str, float]:
     weights: dict[str, float] = {}
     for pair in pairs:
-        name, _, number = pair.rpartition('=')
+        given, _, number = pair.rpartition('=')
+        name = spelled(given)
+        if name in weights:
+            raise click.BadParameter(f'{name!r} is given twice', param_hint=option)
         try:
             weights[name] = float(number)
         except ValueError:
@@ -384,6 +349,14 @@ def _weights(pairs: tuple[str, ...], option: str, form: str = 'NAME=WEIGHT, for 
         if not name:
             raise click.BadParameter(f'{pair!r} is not {form}', param_hint=option)
     return weights
+
+
+def _element(given: str) -> str:
+    """Symbol of an element; what is none is left to the check of the energies."""
+    try:
+        return str(Element().convert(given, None, None))
+    except click.BadParameter:
+        return given
 
 
 def _rehearse(function: Any, **inputs: Any) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from aiida_traincraft.data.potentials.base import PotentialData
     from aiida_traincraft.provenance.diff import Difference
 
 
@@ -20,8 +19,12 @@ if TYPE_CHECKING:
 @click.option('--format', 'format_', type=click.Choice(['text', 'json']), default='text', show_default=True)
 @click.pass_obj
 def diff(profile: str | None, a: str, b: str, format_: str) -> None:
-    """Show in what potential B (UUID or PK) differs from A: labels, settings, seeds, codes, and the errors."""
+    """Show in what potential B differs from A: labels, settings, seeds, codes, and the errors.
+
+    Each is a UUID, a PK, or a campaign whose potential is meant.
+    """
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.naming import load_potential
     from aiida_traincraft.provenance.diff import compare
 
     profiles.load(profile)
@@ -30,25 +33,6 @@ def diff(profile: str | None, a: str, b: str, format_: str) -> None:
         click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
     else:
         click.echo('\n'.join(_lines(found)))
-
-
-def load_potential(identifier: str) -> PotentialData:
-    """Potential of a UUID (or its beginning) or PK.
-
-    Raises
-    ------
-    click.ClickException
-        If there is none.
-    """
-    from aiida_traincraft.data.potentials.base import PotentialData
-    from aiida_traincraft.data.reading import find_node
-
-    node = find_node(identifier)
-    if not isinstance(node, PotentialData):
-        raise click.ClickException(
-            f'there is no potential {identifier!r} in this profile: "traincraft query potentials" lists all'
-        )
-    return node
 
 
 def _lines(found: Difference) -> Iterator[str]:

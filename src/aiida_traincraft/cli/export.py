@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from aiida_traincraft.cli.dataset import load_dataset
+from aiida_traincraft.cli.naming import load_dataset
+from aiida_traincraft.cli.options import output_file
 
 SUFFIXES = {'extxyz': 'extxyz', 'pckl.gzip': 'pckl.gzip', 'hdf5': 'h5'}
 
@@ -19,11 +20,7 @@ def export() -> None:
 @export.command('dataset')
 @click.argument('name', metavar='DATASET')
 @click.option('--format', 'format_', type=click.Choice(list(SUFFIXES)), default='extxyz', show_default=True)
-@click.option(
-    '--output',
-    type=click.Path(path_type=Path),
-    help='File to make; without it dataset-<beginning of the UUID>.<suffix> here.',
-)
+@output_file('File to make; without it dataset-<beginning of the UUID>.<suffix> here.')
 @click.option(
     '--split',
     'splits',
@@ -43,6 +40,7 @@ def export_dataset(profile: str | None, name: str, format_: str, output: Path | 
     profiles.load(profile)
     node = load_dataset(name)
     path = output or Path(f'dataset-{node.uuid[:8]}.{SUFFIXES[format_]}')
+    path.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=Console(stderr=True)) as bar:
         chosen = splits or exporting.DEFAULT_SPLITS[format_]
         task = bar.add_task('writing', total=sum(node.count(split) for split in set(chosen)))

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from aiida_traincraft.cli.dataset import load_dataset
-
-if TYPE_CHECKING:
-    from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.cli.naming import find_sealed, load_dataset, load_test_set
+from aiida_traincraft.cli.options import output_folder
 
 
 @click.command()
 @click.argument('dataset')
 @click.option('--test-set', help='Dataset whose split "test" is the sealed set; that of the campaign, if you name one.')
-@click.option(
-    '--output', type=click.Path(file_okay=False, path_type=Path), help='Folder of the files; by default health-UUID.'
-)
+@output_folder('Folder of the files; by default health-UUID.')
 @click.option(
     '--tolerance',
     type=click.FloatRange(min=0, min_open=True),
@@ -57,7 +52,7 @@ def health(
 
     profiles.load(profile)
     training = load_dataset(dataset)
-    sealed = _sealed_set(dataset, training) if test_set is None else load_dataset(test_set)
+    sealed = (find_sealed(dataset) or training) if test_set is None else load_test_set(test_set)
     counts = {'train': training.count('train'), 'test': sealed.count('test'), 'e0': training.count('e0')}
     items = (
         (structure.provenance['label'], split, structure)
@@ -79,14 +74,3 @@ def health(
     folder = output or Path(f'health-{training.uuid[:8]}')
     write_health(found, title, folder)
     console.print(f'written to {folder}', highlight=False, soft_wrap=True)
-
-
-def _sealed_set(name: str, training: DatasetData) -> DatasetData:
-    """Test set of the campaign of this name; without one the dataset holds it itself."""
-    from aiida_traincraft.provenance.queries import load_campaign_node
-
-    try:
-        outputs = load_campaign_node(name).outputs
-    except ValueError:
-        return training
-    return outputs.test_set if 'test_set' in outputs else training

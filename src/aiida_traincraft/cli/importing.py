@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiida_traincraft.cli.options import level_of_theory
+
 if TYPE_CHECKING:
     from aiida_traincraft.exchange.imports import Imported
     from aiida_traincraft.exchange.judging import ImportReport
@@ -17,11 +19,9 @@ MOST_SHOWN = 20
 
 @click.command('import')
 @click.argument('files', nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    '--level-of-theory',
-    'level',
+@level_of_theory(
+    'What made the labels: words, a .toml or .json file with its parameters, or hash or UUID of a stored level.',
     required=True,
-    help='What made the labels: words, a .toml or .json file with its parameters, or hash or UUID of a stored level.',
 )
 @click.option('--key', 'keys', multiple=True, metavar='PROPERTY=KEY', help='Key of a property in the file; repeatable.')
 @click.option('--system', help='System of frames that name none (by config_type, or a --key system=KEY).')

@@ -16,35 +16,23 @@ SHOWN_OUTPUTS = 3
 def status(profile: str | None, campaign: str | None) -> None:
     """Show all campaigns, or one (name, PK or UUID) with its learning table and failed labels."""
     from rich.console import Console
-    from rich.table import Table
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, progress_line
+    from aiida_traincraft.cli.naming import load_campaign
+    from aiida_traincraft.cli.tables import campaigns_table, learning_table, progress_line
     from aiida_traincraft.provenance.campaign import progress, summarise
-    from aiida_traincraft.provenance.queries import find_campaigns, load_campaign_node
+    from aiida_traincraft.provenance.queries import find_campaigns
 
     profiles.load(profile)
     console = Console(markup=False)
     if campaign is not None:
-        node = load_campaign_node(campaign)
+        node = load_campaign(campaign)
         where = progress(node)
         console.print(progress_line(where), highlight=False)
         console.print(learning_table(summarise(node)))
         _print_ledger(console, node, where.labels)
         return
-    table = Table('PK', 'name', 'state', 'cycle', 'stage', 'labels', 'test RMSE', 'message')
-    for node in find_campaigns():
-        where = progress(node)
-        table.add_row(
-            str(node.pk),
-            node.label,
-            where.state,
-            str(where.cycle),
-            where.stage,
-            labels_text(where.labels),
-            errors_text(where.errors) if where.errors else '-',
-            where.message,
-        )
+    table = campaigns_table((node.pk, node.label, progress(node)) for node in find_campaigns())
     console.print(table if table.row_count else 'no campaign yet; start one with: traincraft run FILE')
 
 
@@ -52,6 +40,7 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
     """Counts by status, retries, and what has no label to this day."""
     from aiida_traincraft.cli.tables import labels_text
     from aiida_traincraft.provenance.retries import failed_rows, retries
+    from aiida_traincraft.science.errors import shortened
 
     console.print(f'labels: {labels_text(counts)}, {counts["total"]} in all', highlight=False)
     for retry in retries(campaign):
@@ -62,7 +51,7 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
     for row in rows[:MAX_FAILED]:
         tries = f' after {row.tries} tries' if row.tries > 1 else ''
         detail = f': {row.detail}' if row.detail else ''
-        line = f'{row.status}{tries}: structure {row.structure[:8]}, {row.reason}{detail}'
+        line = f'{row.status}{tries}: structure {row.structure[:8]}, {shortened(f"{row.reason}{detail}")}'
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if len(rows) > MAX_FAILED:
         console.print(f'... and {len(rows) - MAX_FAILED} more', highlight=False)
@@ -73,19 +62,23 @@ def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:
 @click.option('--depth', default=3, show_default=True, help='Processes to go up in the tree.')
 @click.pass_obj
 def why(profile: str | None, node: str, depth: int) -> None:
-    """Show what shaped a node (PK or UUID): config, seed, codes, label processes, and the tree above it."""
+    """Show what shaped NODE: config, seed, codes, label processes, and the tree above it.
+
+    It is a UUID, a PK, or a campaign whose potential is meant.
+    """
     from aiida import orm
     from rich.tree import Tree
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.naming import load_named, load_potential
     from aiida_traincraft.cli.tables import wide_console
-    from aiida_traincraft.data.reading import find_node
     from aiida_traincraft.provenance.lineage import Step, lineage, origins
+    from aiida_traincraft.provenance.queries import is_campaign
 
     profiles.load(profile)
-    target = find_node(node)
-    if target is None:
-        raise click.ClickException(f'there is no node {node!r} in this profile')
+    target = load_named(node)
+    if is_campaign(target):
+        target = load_potential(target.uuid)
     if isinstance(target, orm.ProcessNode):
         raise click.ClickException(f'{node} is a process: ask for the lineage of {_outputs_text(target)}')
     if not isinstance(target, orm.Data):
@@ -127,8 +120,8 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
     from pathlib import Path
 
     from rich.console import Console
-    from rich.table import Table
 
+    from aiida_traincraft.cli.tables import new_table
     from aiida_traincraft.science import registry
 
     registry.load_plugins([Path(file) for file in files])
@@ -136,14 +129,14 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
         found = [plugin for plugin in registry.plugins() if plugin.name == keys]
         if not found:
             raise click.ClickException(f'no plugin is called {keys!r}: "traincraft plugins" lists all')
-        table = Table('kind', 'key', 'default', 'what it is')
+        table = new_table(('kind', 'key', 'default', 'what it is'))
         for plugin in found:
             for name, field in plugin.config.model_fields.items():
                 default = 'required' if field.is_required() else repr(field.get_default(call_default_factory=True))
                 table.add_row(plugin.kind, name, default, field.description or '')
         Console(markup=False).print(table)
         return
-    table = Table('kind', 'name', 'what it does', 'module')
+    table = new_table(('kind', 'name', 'what it does', 'module'))
     for plugin in registry.plugins():
         table.add_row(plugin.kind, plugin.name, plugin.summary, plugin.function.__module__)
     Console(markup=False).print(table)

@@ -62,12 +62,12 @@ def list_families(profile: str | None) -> None:
     from aiida import orm
     from aiida_pseudo.groups.family import PseudoPotentialFamily
     from rich.console import Console
-    from rich.table import Table
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.tables import new_table
 
     profiles.load(profile)
-    table = Table('family', 'number', 'functionals', 'cutoffs (Ry)', 'elements')
+    table = new_table(('family', 'number', 'functionals', 'cutoffs (Ry)', 'elements'), ('number',))
     query = orm.QueryBuilder().append(PseudoPotentialFamily, tag='family').order_by({'family': 'label'})
     for family in query.all(flat=True):
         functionals = sorted({_functional(node) for node in family.nodes})

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aiida_traincraft.cli.options import Decorator, element, level_of_theory
 from aiida_traincraft.cli.ranges import Formula, Range
 
 if TYPE_CHECKING:
     from aiida import orm
 
 TABLE_ROWS = 50
+NARROW = 120
+"""Columns of a terminal on which heads take a line for each word."""
 
 
 @click.group()
@@ -26,13 +29,13 @@ def query() -> None:
 
 def _with_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command some of the options that choose, and those that say how to print."""
-    options = {
+    options: dict[str, Decorator] = {
         'formula': click.option(
             '--formula', type=Formula(), help='Chemical formula of the cell, such as Al3Ni, in any order.'
         ),
-        'elements': click.option('--element', 'elements', multiple=True, help='Element that is present; repeatable.'),
+        'elements': element,
         'system': click.option('--system', help='Name of the system.'),
-        'level': click.option('--level', help='Level of theory: its hash, or the beginning of it.'),
+        'level': level_of_theory('Level of theory: its hash, or the beginning of it, or as at the import.'),
         'energy': click.option('--energy-per-atom', type=Range(), help='Energy per atom, eV.'),
         'force': click.option('--max-force', type=Range(), help='Largest norm of a force, eV/Å.'),
         'campaign': click.option('--campaign', help='Made by this campaign (name, PK or UUID).'),
@@ -98,17 +101,16 @@ def potentials(profile: str | None, limit: int | None, format_: str, **chosen: A
 def _chosen(profile: str | None, options: dict[str, Any]) -> dict[str, Any]:
     """Load the profile; turn options into arguments of the ``find_`` functions."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.data.level_of_theory import full_level_hash
-    from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.cli.naming import load_campaign, load_level
 
     profiles.load(profile)
     chosen = {name: value for name, value in options.items() if value not in (None, ())}
     if 'elements' in chosen:
         chosen['elements'] = list(chosen['elements'])
     if 'level' in chosen:
-        chosen['level_of_theory'] = full_level_hash(chosen.pop('level'))
+        chosen['level_of_theory'] = load_level(chosen.pop('level'))
     if 'campaign' in chosen:
-        chosen['campaign'] = load_campaign_node(chosen['campaign'])
+        chosen['campaign'] = load_campaign(chosen['campaign'])
     return chosen
 
 
@@ -151,17 +153,32 @@ def _harmless(text: Any) -> Any:
 
 
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
-    from rich.table import Table
 
-    from aiida_traincraft.cli.tables import wide_console
+    from aiida_traincraft.cli.tables import new_table, rounded, wide_console
+    from aiida_traincraft.data.reading import SHOWN_UUID
 
-    table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for row in rows:
-        table.add_row(*(f'{value:.6g}' if isinstance(value, float) else escape(str(_text(value))) for value in row))
     console = wide_console()
+    found = [list(row) for row in rows]
+    cells = [[rounded(value) if isinstance(value, float) else _shown(value) for value in row] for row in found]
+    numbers = {heads[i] for row in found for i, value in enumerate(row) if isinstance(value, (int, float))}
+    table = new_table(heads, numbers)
+    for row in cells:
+        table.add_row(*map(escape, row))
+    if console.width < NARROW:
+        table.padding = 0
+        for column, shown in zip(table.columns, zip(*cells, strict=True), strict=False):
+            column.header = str(column.header).replace(' ', '\n')
+            # What is copied from the screen stays in one piece.
+            column.no_wrap |= all(len(text) <= SHOWN_UUID for text in shown)
     console.print(table if table.row_count else 'nothing found', highlight=False)
+
+
+def _shown(value: Any) -> str:
+    """Cell of a table: UUIDs and hashes by their beginning."""
+    from aiida_traincraft.cli.tables import short
+
+    return ' '.join(map(short, str(_text(value)).split(' ')))
 
 
 def _text(value: Any) -> Any:

@@ -32,13 +32,13 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
 
     from aiida_traincraft.calculations.functions.ledgers import failed_structures
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.naming import load_campaign
     from aiida_traincraft.launch.campaign_builder import builder_from_config
-    from aiida_traincraft.provenance.queries import load_campaign_node
     from aiida_traincraft.provenance.retries import failed_rows, ledgers, level_change
     from aiida_traincraft.workchains.label import LabelWorkChain
 
     profiles.load(profile)
-    node = load_campaign_node(campaign)
+    node = load_campaign(campaign)
     if not node.is_terminated:
         raise click.ClickException(
             f'campaign {node.label!r} <{node.pk}> is still running; wait for it, or end it with '

@@ -72,10 +72,10 @@ def run(profile: str | None, campaign: Path, in_process: bool, detach: bool, sto
 def watch(profile: str | None, campaign: str | None) -> None:
     """Watch a campaign (name, PK or UUID; the newest by default) and write its results when it ends."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.cli.naming import load_campaign
 
     profiles.load(profile)
-    node = load_campaign_node(campaign)
+    node = load_campaign(campaign)
     folder = _results_folder(node)
     if _watch(node.pk, folder):
         sys.exit(_finish(node.pk, folder))
@@ -88,11 +88,11 @@ def watch(profile: str | None, campaign: str | None) -> None:
 def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
     """Go on with a campaign, or a retry of its labels, after anything was killed: repair, start the daemon, watch."""
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.provenance.queries import load_campaign_node
+    from aiida_traincraft.cli.naming import load_campaign
     from aiida_traincraft.provenance.retries import retries
 
     name = profiles.load(profile)
-    node = load_campaign_node(campaign)
+    node = load_campaign(campaign)
     going_on = [process for process in (node, *retries(node)) if not process.is_terminated]
     if going_on:
         # Processes that lost their task can only be handed out again while the daemon is stopped.

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
+from aiida_traincraft.cli.options import output_file
+
 DIALECT = 'https://json-schema.org/draft/2020-12/schema'
 
 
 @click.command()
 @click.option('--kind', help='Of one plugin: its kind, such as builder.')
 @click.option('--name', help='Of one plugin: its name, such as crystal.')
-@click.option('-o', '--output', type=click.Path(path_type=Path, dir_okay=False), help='File; else to the terminal.')
+@output_file('File; else to the terminal.')
 @click.argument('files', nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def schema(kind: str | None, name: str | None, output: Path | None, files: tuple[Path, ...]) -> None:
     """Write the JSON Schema of campaign files, or of one plugin; FILES with further plugins are loaded first."""
@@ -30,4 +32,5 @@ def schema(kind: str | None, name: str | None, output: Path | None, files: tuple
     if output is None:
         click.echo(text)
     else:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text + '\n', encoding='utf-8')

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,9 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from aiida_traincraft.data.reading import SHOWN_UUID
 from aiida_traincraft.provenance.campaign import Progress
 
+IDENTIFIER = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64}')
 PIPE_WIDTH = 300
+TERMINAL = 80
+LONGEST_NAME = 30
+"""Of a campaign that keeps to one line of 80 columns."""
 
 
 def wide_console() -> Console:
@@ -21,19 +29,60 @@ def wide_console() -> Console:
     return console
 
 
+def new_table(heads: Iterable[str], numbers: Collection[str] = (), **options: Any) -> Table:
+    """Table that fits 80 columns: what is too long goes on in the next line, and nothing is cut but by that.
+
+    Parameters
+    ----------
+    heads
+        Heads of the columns.
+    numbers
+        Those of columns with numbers, which keep to one line.
+    **options
+        Of rich's Table.
+    """
+    look: dict[str, Any] = {'box': SIMPLE_HEAD, 'padding': (0, 1, 0, 0), 'pad_edge': False, 'caption_justify': 'left'}
+    table = Table(**look | options)
+    for head in heads:
+        number = head in numbers
+        table.add_column(head, justify='right' if number else 'left', no_wrap=number, overflow='fold')
+    return table
+
+
+def rounded(value: float | None) -> str:
+    """Number with four digits."""
+    if value is None or not math.isfinite(value):
+        return '-' if value is None else str(value)
+    size = math.floor(math.log10(abs(value))) if value else 0
+    return f'{value:.{max(0, 3 - size)}f}' if -4 <= size <= 6 else f'{value:.3e}'
+
+
+def short(text: str) -> str:
+    """Beginning of a UUID or hash, by which it is found again; other text as it is."""
+    return text[:SHOWN_UUID] if IDENTIFIER.fullmatch(text) else text
+
+
 def progress_line(progress: Progress) -> str:
-    """One line: cycle, stage, jobs, labels, last test error."""
+    """One line: cycle, stage, jobs, labels, last test error, and how long it takes at the pace of the cycles before."""
+    labels, budget = progress.labels, progress.max_labels
     parts = [
-        f'cycle {progress.cycle}',
+        f'cycle {progress.cycle} of {progress.max_cycles}',
         progress.stage,
         f'jobs {progress.jobs_done} done, {progress.jobs_running} running',
-        f'labels {labels_text(progress.labels)}',
+        f'labels {labels_text(labels)}' + (f', {labels["total"]} of {budget} spent' if budget is not None else ''),
     ]
     if progress.errors:
         parts.append(f'test RMSE {errors_text(progress.errors)}')
     if progress.message:
         parts.append(progress.message)
+    if progress.seconds_left is not None:
+        parts.append(f'about {_duration(progress.seconds_left)} more if all cycles are needed')
     return ' | '.join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f'{minutes} min' if minutes < 120 else f'{minutes / 60:.1f} h'
 
 
 def labels_text(counts: dict[str, int]) -> str:
@@ -46,7 +95,12 @@ def labels_text(counts: dict[str, int]) -> str:
 
 def errors_text(errors: dict[str, Any]) -> str:
     """Energy and force RMSE in meV."""
-    return f'{1000 * errors["energy"]["rmse"]:.2f} meV/atom, {1000 * errors["forces"]["rmse"]:.2f} meV/Å'
+    return f'{_milli(errors["energy"]["rmse"])} meV/atom, {_milli(errors["forces"]["rmse"])} meV/Å'
+
+
+def _milli(value: float) -> str:
+    """Energy or force in meV, with two decimals where these are enough."""
+    return f'{1000 * value:.2f}' if 0.1 <= 1000 * value < 100 else rounded(1000 * value)
 
 
 SHOWN_IN = {'energy': ('meV/atom', 1e3), 'forces': ('meV/Å', 1e3), 'stress': ('meV/Å³', 1e3)}
@@ -55,37 +109,28 @@ SHOWN_IN |= {'dipole': ('e·Å', 1.0), 'polarizability': ('Å³', 1.0)}
 
 def errors_table(errors: dict[str, Any]) -> Table:
     """Errors on a dataset, one row per property; "labels" is what the mean of the labels would score."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ('', 'RMSE', 'MAE', 'largest', 'labels', 'unit'):
-        table.add_column(name, justify='left' if name in ('', 'unit') else 'right', no_wrap=True)
+    numbers = ('RMSE', 'MAE', 'largest', 'labels')
+    table = new_table(('', *numbers, 'unit'), numbers)
     for name, statistics in errors['overall'].items():
         if statistics['n']:
             unit, factor = SHOWN_IN[name]
-            table.add_row(name, *(f'{factor * statistics[key]:.4g}' for key in ('rmse', 'mae', 'max', 'std')), unit)
+            table.add_row(name, *(rounded(factor * statistics[key]) for key in ('rmse', 'mae', 'max', 'std')), unit)
     return table
 
 
 def learning_table(summary: dict[str, Any]) -> Table:
     """One row per cycle."""
-    table = Table(
-        title=f'campaign {summary["name"]}',
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        caption_justify='left',
-    )
     highest = 'max σ' if summary['cycles'] and summary['cycles'][0]['measure'] == 'spread' else 'max γ'
     columns = ('cycle', 'labels', 'failed', 'E', 'F', 'seen', 'unsure', 'chosen', highest, 'codes', 'all')
-    for name in columns:
-        table.add_column(name, justify='right', no_wrap=True)
-    table.caption = (
+    caption = (
         'E, F: RMSE on the sealed test set (meV/atom, meV/Å); labels: asked for when the cycle trained, test set '
         'included; seen, unsure, chosen: candidates of the exploration; max γ, max σ: largest extrapolation grade, '
         'largest force spread of a committee (eV/Å); codes, all: seconds'
     )
+    table = new_table(columns, columns, title=f'campaign {summary["name"]}', caption=caption)
     for cycle in summary['cycles']:
         errors = cycle['errors']
-        figures = [f'{1000 * errors[key]["rmse"]:.2f}' if errors else '-' for key in ('energy', 'forces')]
+        figures = [_milli(errors[key]['rmse']) if errors else '-' for key in ('energy', 'forces')]
         table.add_row(
             str(cycle['cycle']),
             str(cycle['labels']['total']),
@@ -94,18 +139,20 @@ def learning_table(summary: dict[str, Any]) -> Table:
             str(cycle['candidates']),
             str(cycle['uncertain']),
             str(cycle['selected']),
-            '-' if cycle['max_uncertainty'] is None else f'{cycle["max_uncertainty"]:.2f}',
+            rounded(cycle['max_uncertainty']),
             f'{cycle["seconds_in_codes"]:.0f}',
             f'{cycle["seconds"]:.0f}',
         )
+    console = Console(width=PIPE_WIDTH)
+    if console.measure(table).maximum > TERMINAL:
+        table.padding = 0
     return table
 
 
 def validation_table(rows: list[dict[str, Any]]) -> Table:
     """One row per number of every validator: value, difference from the reference, limit."""
-    table = Table(title='validation', box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in ('validator', 'number', 'value', 'reference', 'unit', 'limit', ''):
-        table.add_column(name, justify='right' if name in ('value', 'reference') else 'left', no_wrap=True)
+    heads = ('validator', 'number', 'value', 'reference', 'unit', 'limit', '')
+    table = new_table(heads, ('value', 'reference'), title='validation')
     for row in rows:
         if row['broken']:
             table.add_row(row['validator'], '', '', '', '', '', f'[red]broke[/red]: {escape(row["broken"])}')
@@ -117,9 +164,26 @@ def validation_table(rows: list[dict[str, Any]]) -> Table:
             kept = [limits[key] for key in (name, f'{name}_error') if key in limits]
             told = ' '.join(f'{"≤" if c["kind"] == "at_most" else "≥"} {c["limit"]:g}' for c in kept)
             verdict = '' if not kept else 'ok' if all(c['passed'] for c in kept) else '[red]failed[/red]'
-            table.add_row(row['validator'], name, _figure(value), _figure(reference), unit, told, verdict)
+            table.add_row(row['validator'], name, rounded(value), rounded(reference), unit, told, verdict)
     return table
 
 
-def _figure(value: float | None) -> str:
-    return '-' if value is None else f'{value:.5g}'
+def campaigns_table(campaigns: Iterable[tuple[int, str, Progress]]) -> Table:
+    """One row per campaign: PK, name and where it stands."""
+    found = list(campaigns)
+    numbers = ('PK', 'cycle', 'labels', 'E', 'F')
+    caption = 'labels: there now; E, F: RMSE on the sealed test set (meV/atom, meV/Å)'
+    table = new_table(('PK', 'name', 'cycle', 'labels', 'E', 'F', 'state'), numbers, caption=caption)
+    table.columns[1].width = min(LONGEST_NAME, max((len(name) for _, name, _ in found), default=0))
+    for pk, name, where in found:
+        state = [f'{where.state}: {where.message}' if where.message else f'{where.state}, {where.stage}']
+        state += [f'{where.labels[status]} labels {status}' for status in ('failed', 'skipped') if where.labels[status]]
+        table.add_row(
+            str(pk),
+            name,
+            f'{where.cycle}/{where.max_cycles}',
+            str(where.labels['labelled']),
+            *([_milli(where.errors[key]['rmse']) for key in ('energy', 'forces')] if where.errors else ('-', '-')),
+            '; '.join(state),
+        )
+    return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument('campaign', type=click.Path(path_type=Path))
-@click.option('--dataset', required=True, help='Dataset (UUID or PK), or a campaign whose last dataset is meant.')
-@click.option('--test-set', help='Dataset to score on (its split "test"); that of the campaign, if you name one.')
+@click.option('--dataset', required=True, help='Dataset (UUID or PK), or the campaign whose last one is meant.')
+@click.option('--test-set', help='Dataset to score on (its split "test"), or the campaign whose test set is meant.')
 @click.option('--in-process', is_flag=True, help='Run without the daemon, for debugging.')
 @click.option('--detach', is_flag=True, help='Submit and return.')
 @click.pass_obj
 def train(
     profile: str | None, campaign: Path, dataset: str, test_set: str | None, in_process: bool, detach: bool
 ) -> None:
-    """Train what [training] of a campaign file says on a stored dataset, and score it."""
+    """Train what [training] of a file (no other section is needed) says on a stored dataset, and score it."""
     from aiida import orm
     from aiida.engine import run_get_node, submit
 
@@ -51,26 +52,17 @@ def train(
 
 def _datasets(dataset: str, test_set: str | None) -> tuple[DatasetData, DatasetData | None]:
     """Dataset and test set that the options name."""
-    from aiida.common import exceptions
+    from aiida_traincraft.cli.naming import find_sealed, load_dataset, load_test_set
 
-    from aiida_traincraft.data.dataset import DatasetData
-    from aiida_traincraft.data.reading import find_node
-    from aiida_traincraft.provenance.queries import load_campaign_node
+    data = _named(load_dataset, '--dataset', dataset)
+    return data, find_sealed(dataset) if test_set is None else _named(load_test_set, '--test-set', test_set)
 
-    def load(name: str, option: str) -> DatasetData:
-        node = find_node(name)
-        if not isinstance(node, DatasetData):
-            raise click.ClickException(f'{option}: there is no dataset {name!r} in this profile')
-        return node
 
-    sealed = None if test_set is None else load(test_set, '--test-set')
+def _named(load: Callable[[str], DatasetData], option: str, name: str) -> DatasetData:
     try:
-        outputs = load_campaign_node(dataset).outputs
-    except (exceptions.NotExistent, ValueError):
-        return load(dataset, '--dataset'), sealed
-    if 'dataset' not in outputs:
-        raise click.ClickException(f'--dataset: campaign {dataset!r} has no dataset (yet)')
-    return outputs.dataset, sealed or outputs.test_set
+        return load(name)
+    except click.ClickException as error:
+        raise click.ClickException(f'{option}: {error.message}') from error
 
 
 def _report(node: orm.ProcessNode) -> int:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from aiida_traincraft.cli.options import output_file
 from aiida_traincraft.cli.retry import wait
 
 if TYPE_CHECKING:
     from aiida import orm
+
+    from aiida_traincraft.data.potentials.base import PotentialData
 
 
 @click.command()
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     help='File with a section [validation].',
 )  # fmt: skip
 @click.option('--test-set', help='Dataset to score on (its split "test"), or a campaign, whose test set is meant.')
-@click.option('--output', type=click.Path(path_type=Path, dir_okay=False), help='Write numbers and curves as JSON.')
+@output_file('Write numbers and curves as JSON.')
 @click.option('--in-process', is_flag=True, help='Run without the daemon, for debugging.')
 @click.pass_obj
 def validate_potential(
@@ -33,16 +36,16 @@ def validate_potential(
     output: Path | None,
     in_process: bool,
 ) -> None:
-    """Validate a potential: a node, a file (.model, .yaml), or what [potential] of the file describes."""
+    """Validate a potential: a node, that of a campaign, a file (.model, .yaml), or what [potential] describes."""
     from aiida import orm
     from aiida.engine import run_get_node, submit
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.dataset import load_test_set
+    from aiida_traincraft.cli.naming import load_test_set
     from aiida_traincraft.launch.validation_builder import validation_builder
 
     profiles.load(profile)
-    builder = validation_builder(validators, potential, None if test_set is None else load_test_set(test_set))
+    builder = validation_builder(validators, _subject(potential), None if test_set is None else load_test_set(test_set))
     if in_process:
         _, node = run_get_node(builder)
     else:
@@ -52,6 +55,18 @@ def validate_potential(
         if not wait(node.pk):
             return
     sys.exit(_report(orm.load_node(node.pk), output))
+
+
+def _subject(potential: str | None) -> PotentialData | Path | None:
+    """Potential or file of a name."""
+    from aiida_traincraft.cli.naming import load_potential
+    from aiida_traincraft.provenance.queries import find_named
+
+    if potential is None or Path(potential).is_file():
+        return None if potential is None else Path(potential)
+    if find_named(potential) is None:
+        raise click.ClickException(f'there is no file and no potential {potential!r}')
+    return load_potential(potential)
 
 
 def _report(node: orm.ProcessNode, output: Path | None) -> int:
@@ -65,6 +80,7 @@ def _report(node: orm.ProcessNode, output: Path | None) -> int:
     rows = verdicts(found)
     wide_console().print(validation_table(rows))
     if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(
             json.dumps([row | {'curves': found[row['validator']].curves} for row in rows], indent=2), encoding='utf-8'
         )

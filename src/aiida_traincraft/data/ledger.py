@@ -11,6 +11,7 @@ from aiida import orm
 
 from aiida_traincraft.data.manifest import JsonFileData
 from aiida_traincraft.data.reading import QUERY_CHUNK
+from aiida_traincraft.science.errors import shortened
 
 STATUSES = ('ok', 'recovered', 'reused', 'failed', 'skipped')
 
@@ -81,7 +82,10 @@ class LedgerData(JsonFileData):
     @property
     def reasons(self) -> dict[str, int]:
         """How often each reason of failure occurred."""
-        return dict(self.base.attributes.get('reasons'))
+        found = Counter[str]()
+        for reason, number in self.base.attributes.get('reasons').items():
+            found[shortened(reason)] += number
+        return dict(found)
 
     @property
     def core_seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,17 +14,27 @@ from aiida.manage import get_manager
 from aiida_traincraft.data.frames.base import BATCH_FILE
 from aiida_traincraft.science.structure import Structure, from_record
 
+PK = re.compile('[0-9]{1,18}')
+UUID_START = re.compile('[0-9a-fA-F-]*[0-9a-fA-F][0-9a-fA-F-]*')
+SHOWN_UUID = 8
+"""Digits of a UUID where there is no room for all."""
 QUERY_CHUNK = 5000
 READ_CHUNK = 1000
 
 
 def find_node(identifier: str) -> orm.Node | None:
-    """Node of this UUID (or its beginning) or PK; None if there is none, or more than one."""
-    try:
-        node: orm.Node = orm.load_node(identifier)
-    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
-        return None
-    return node
+    """Node of this PK or UUID (or its beginning); None if there is none, or more than one."""
+    keys: list[dict[str, Any]] = [{'pk': int(identifier)}] if PK.fullmatch(identifier) else []
+    # Of the UUIDs that are shown by eight digits, one in forty looks like a PK.
+    if UUID_START.fullmatch(identifier) and (not keys or len(identifier) >= SHOWN_UUID):
+        keys.append({'uuid': identifier})
+    for key in keys:
+        try:
+            node: orm.Node = orm.load_node(**key)
+        except (exceptions.NotExistent, exceptions.MultipleObjectsError):
+            continue
+        return node
+    return None
 
 
 def find_output(process: orm.ProcessNode, label: str) -> orm.Data | None:

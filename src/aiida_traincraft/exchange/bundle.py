@@ -11,6 +11,7 @@ from typing import Any
 
 from aiida import orm
 
+from aiida_traincraft import __version__
 from aiida_traincraft.data.dataset import SPLITS, DatasetData, label_attributes
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.potentials.base import PotentialData
@@ -18,6 +19,7 @@ from aiida_traincraft.exchange.export import export_dataset
 from aiida_traincraft.provenance.describe import IMPORT_PROCESS_TYPE, describe
 from aiida_traincraft.provenance.lineage import calculations_above, origins, training_sets
 from aiida_traincraft.provenance.queries import find_scores
+from aiida_traincraft.science.optional import THIS_PACKAGE
 
 README, CITATION, ARCHIVE = 'README.md', 'CITATION.cff', 'lineage.aiida'
 NOT_STATED = 'not stated'
@@ -171,9 +173,9 @@ def _card(potential: PotentialData, datasets: Sequence[DatasetData], licence: st
         '## Import',
         '',
         f'`{ARCHIVE}` is an AiiDA archive of the potential and everything that it was made from.',
+        f'It needs aiida-traincraft ({__version__} wrote it), which is on no package index: {THIS_PACKAGE}.',
         '',
         '```console',
-        '$ pip install aiida-traincraft',
         '$ traincraft -p NAME setup --create',
         f'$ verdi -p NAME archive import {ARCHIVE}',
         f'$ traincraft -p NAME why {potential.uuid}',

@@ -9,11 +9,12 @@ from pathlib import Path
 from aiida import orm
 
 from aiida_traincraft.science.errors import ConfigIssue
+from aiida_traincraft.science.optional import ROLES, pip_install
 
 # Role, packages that its interpreter must import, and how to get them.
 REQUIREMENTS = (
-    ('ase', ('ase', 'numpy', 'pydantic'), 'pip install aiida-traincraft'),
-    ('pace', ('ase', 'numpy', 'pydantic', 'pyace'), 'pip install "aiida-traincraft[pace]" (academic licence)'),
+    ('ase', ('ase', 'numpy', 'pydantic'), pip_install(*ROLES['ase'])),
+    ('pace', ('ase', 'numpy', 'pydantic', 'pyace'), f'{pip_install(*ROLES["pace"])} (academic licence)'),
     (
         'pacemaker',
         ('ase', 'numpy', 'pydantic', 'pyace', 'tensorpotential', 'tensorflow'),

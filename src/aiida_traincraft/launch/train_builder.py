@@ -13,7 +13,7 @@ from aiida_traincraft.data.leakage import find_leaks, tell
 from aiida_traincraft.launch.checks import find_codes
 from aiida_traincraft.launch.inputs import plugin_files
 from aiida_traincraft.launch.interpreters import check_interpreters
-from aiida_traincraft.science.config.loader import load_campaign
+from aiida_traincraft.science.config.training_run import load_training_run
 from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
 from aiida_traincraft.science.seeds import derive_seed
@@ -21,12 +21,12 @@ from aiida_traincraft.workchains.seams.trainer import trainer_of
 
 
 def train_builder_from_config(path: Path, dataset: DatasetData, test_set: DatasetData | None) -> ProcessBuilder:
-    """Make a builder that trains what ``[training]`` of a campaign file says on a stored dataset.
+    """Make a builder that trains what ``[training]`` of a file says on a stored dataset.
 
     Parameters
     ----------
     path
-        The campaign file.
+        The file; of a campaign, or with the sections that a training needs.
     dataset
         Labels to train on (split "train").
     test_set
@@ -38,7 +38,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
         If the file is not valid, a code is missing, the trainer cannot do what it says, or training structures are
         in the test set, of a trajectory of it, or near duplicates of its structures.
     """
-    config, folder = load_campaign(path), path.resolve().parent
+    config, folder = load_training_run(path), path.resolve().parent
     trainer, elements = trainer_of(config.training), frozenset(dataset.e0)
     codes, issues = find_codes(config.codes, trainer.roles)
     issues += check_interpreters(codes)

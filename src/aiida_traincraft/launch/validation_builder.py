@@ -12,7 +12,6 @@ from aiida.plugins import WorkflowFactory
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.data.potentials.foreign import ForeignPotentialData, table_of_file
-from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.launch.checks import find_codes
 from aiida_traincraft.launch.inputs import plugin_files, store_sources, validation_holders
 from aiida_traincraft.launch.interpreters import check_interpreters
@@ -25,7 +24,9 @@ from aiida_traincraft.science.workspace import Workspace
 from aiida_traincraft.workchains.seams.labeller import labeller_of
 
 
-def validation_builder(path: Path, potential: str | None, test_set: DatasetData | None) -> ProcessBuilder:
+def validation_builder(
+    path: Path, potential: PotentialData | Path | None, test_set: DatasetData | None
+) -> ProcessBuilder:
     """Make a builder that validates one potential.
 
     Parameters
@@ -33,7 +34,7 @@ def validation_builder(path: Path, potential: str | None, test_set: DatasetData 
     path
         File of validators.
     potential
-        UUID or PK of a potential, or a file; without, the section ``[potential]`` of the file describes it.
+        A stored potential, or a file; without, the section ``[potential]`` of the file describes it.
     test_set
         Labels to score on (split "test").
 
@@ -82,17 +83,14 @@ def validation_builder(path: Path, potential: str | None, test_set: DatasetData 
     return builder
 
 
-def _find_potential(config: ValidationRunConfig, given: str | None, folder: Path) -> PotentialData:
+def _find_potential(config: ValidationRunConfig, given: PotentialData | Path | None, folder: Path) -> PotentialData:
     described = config.potential
     if given is None and described is None:
         raise ConfigError([ConfigIssue('potential', 'name a potential, or describe it in this section')])
     if given is None:
         assert described is not None
         return ForeignPotentialData(described, folder)
-    if not Path(given).is_file():
-        node = find_node(given)
-        if not isinstance(node, PotentialData):
-            raise ValueError(f'there is no file and no potential {given!r}')
-        return node
+    if isinstance(given, PotentialData):
+        return given
     further = {} if described is None else described.model_dump(mode='json', exclude={'type'})
-    return ForeignPotentialData(parse_plugin('calculator', table_of_file(Path(given), further)), folder)
+    return ForeignPotentialData(parse_plugin('calculator', table_of_file(given, further)), folder)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from aiida import orm
@@ -12,6 +15,7 @@ from aiida.common.links import LinkType
 from aiida_traincraft.data.ledger import STATUSES, LedgerData
 from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.science.campaign.stopping import KEPT
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.workchains import campaign_keys as keys
 
 TERMINATED = ('finished', 'excepted', 'killed')
@@ -32,6 +36,12 @@ class Progress:
     scored: int
     """Potentials scored so far."""
     message: str
+    max_cycles: int
+    """Most cycles, of ``[loop]``."""
+    max_labels: int | None
+    """Budget of labels, of ``[loop]``; None without."""
+    seconds_left: float | None
+    """Until all cycles are done, at the pace of those that are; None while none is, or when it has ended."""
 
 
 def children(campaign: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:
@@ -108,7 +118,7 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
     scored = [node for node in trainings if 'errors' in node.outputs]
     running, done = job_counts(campaign)
     counts, reasons = ledger_counts(campaign)
-    finished = campaign.is_finished
+    finished, loop = campaign.is_finished, campaign.inputs.config['loop']
     return Progress(
         state='finished' if finished else str(campaign.process_state.value),
         cycle=len(trainings),
@@ -120,7 +130,22 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
         errors=scored[-1].outputs.errors['overall'] if scored else None,
         scored=len(scored),
         message=stop_message(campaign) if campaign.is_terminated else '',
+        max_cycles=loop['max_cycles'],
+        max_labels=loop['max_labels'],
+        seconds_left=None if campaign.is_terminated else _seconds_left(trainings, loop['max_cycles']),
     )
+
+
+def _seconds_left(trainings: Sequence[orm.ProcessNode], max_cycles: int) -> float | None:
+    """Seconds until the last training ends; a cycle lasts from one training to the next, as the median of them."""
+    begun = [node.ctime for node in trainings]
+    lengths = [(after - before).total_seconds() for before, after in pairwise(begun)]
+    if not lengths or (len(begun) == max_cycles and trainings[-1].is_terminated):
+        return None
+    training: float = median(_seconds(node) for node in trainings if node.is_terminated)
+    since = (datetime.now(tz=UTC) - begun[-1]).total_seconds()
+    rest: float = (max_cycles - len(begun)) * median(lengths) + training - since
+    return max(0.0, rest)
 
 
 def stop_message(campaign: orm.WorkChainNode) -> str:
@@ -131,7 +156,7 @@ def stop_message(campaign: orm.WorkChainNode) -> str:
         if section.get('on_success') == 'stop' and all(node.passed is not False for node in judged):
             return KEPT
         return 'the test error reached its target'
-    return campaign.exit_message or campaign.exception or f'{campaign.process_state.value}'
+    return shortened(campaign.exit_message or campaign.exception or str(campaign.process_state.value))
 
 
 def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiida import orm
-from aiida.common import exceptions
 from aiida.common.links import LinkType
 
 from aiida_traincraft.calculations.evaluate import EvaluateCalculation
@@ -16,8 +15,10 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.potentials.base import PotentialData
+from aiida_traincraft.data.reading import PK, find_node, find_output
 from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 from aiida_traincraft.workchains.campaign_keys import number_of
+from aiida_traincraft.workchains.campaign_products import products
 
 Window = tuple[float | None, float | None]
 
@@ -73,7 +74,7 @@ class Score:
 def find_campaigns(name: str | None = None) -> list[orm.WorkChainNode]:
     """Campaigns, newest first, optionally of one name."""
     query = orm.QueryBuilder()
-    query.append(ActiveLearningWorkChain, filters={'label': name} if name else {}, tag='campaign')
+    query.append(ActiveLearningWorkChain, filters={} if name is None else {'label': name}, tag='campaign')
     query.order_by({'campaign': {'id': 'desc'}})
     campaigns: list[orm.WorkChainNode] = query.all(flat=True)
     return campaigns
@@ -87,20 +88,36 @@ def load_campaign_node(identifier: str | None = None) -> orm.WorkChainNode:
     ValueError
         If there is none.
     """
-    found = find_campaigns(identifier) if identifier is None or not identifier.isdigit() else []
-    if found:
-        return found[0]
     if identifier is None:
-        raise ValueError('there is no campaign in this profile yet; start one with "traincraft run FILE"')
-    try:
-        node = orm.load_node(int(identifier) if identifier.isdigit() else identifier)
-    except (exceptions.NotExistent, exceptions.MultipleObjectsError, ValueError):
+        found = find_campaigns()
+        if not found:
+            raise ValueError('there is no campaign in this profile yet; start one with "traincraft run FILE"')
+        return found[0]
+    node = find_named(identifier)
+    if node is None:
         names = sorted({campaign.label for campaign in find_campaigns()})
-        raise ValueError(f'no campaign {identifier!r} (campaigns here: {", ".join(names) or "none"})') from None
-    if node.process_type != ActiveLearningWorkChain.build_process_type():
+        raise ValueError(f'no campaign {identifier!r} (campaigns here: {", ".join(names) or "none"})')
+    if not is_campaign(node):
         raise ValueError(f'node {identifier} is no campaign but {node}')
     campaign: orm.WorkChainNode = node
     return campaign
+
+
+def find_named(identifier: str) -> orm.Node | None:
+    """Campaign of this name, the newest of several, else the node of this PK or UUID (or its beginning), or None."""
+    found = [] if PK.fullmatch(identifier) else find_campaigns(identifier)
+    return found[0] if found else find_node(identifier)
+
+
+def is_campaign(node: orm.Node | None) -> bool:
+    """Whether a node is a campaign."""
+    return node is not None and node.process_type == ActiveLearningWorkChain.build_process_type()
+
+
+def find_product(process: orm.ProcessNode, port: str) -> orm.Data | None:
+    """What a process made, by its output port; of a campaign that has no outputs (yet), what is there so far."""
+    made = find_output(process, port)
+    return products(process).get(port) if made is None and is_campaign(process) else made
 
 
 def find_structures(

@@ -33,6 +33,7 @@ def write_health(health: Health, title: str, folder: Path) -> None:
 
 def health_text(health: Health, title: str) -> Iterator[Any]:
     """Tables and lines for a rich console."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     yield title
@@ -40,12 +41,14 @@ def health_text(health: Health, title: str) -> Iterator[Any]:
     for name in ('elements', 'formulas', 'systems'):
         yield f'{name}: {_most_common(getattr(health, name))}'
     if health.distributions:
-        columns = ('quantity', 'unit', 'n', 'min', '25 %', 'median', '75 %', 'max', 'mean', 'std')
-        table = Table(*columns, title='distributions over the training and the test frames')
+        heading = 'distributions over the training and the test frames'
+        table = Table('quantity', title=heading, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in ('n', 'min', '25 %', 'median', '75 %', 'max', 'mean', 'std'):
+            table.add_column(name, justify='right', no_wrap=True)
         for found in health.distributions:
             numbers = (found.minimum, found.quartile_1, found.median, found.quartile_3, found.maximum)
-            cells = [f'{number:.4g}' for number in (*numbers, found.mean, found.std)]
-            table.add_row(found.quantity, found.unit, str(found.n), *cells)
+            cells = [f'{number:.3g}' for number in (*numbers, found.mean, found.std)]
+            table.add_row(f'{found.quantity} ({found.unit})' if found.unit else found.quantity, str(found.n), *cells)
         yield table
     yield from _outlier_lines(health.outliers)
     yield _redundancy_line(health)

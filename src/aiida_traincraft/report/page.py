@@ -274,7 +274,9 @@ def _box(title: str, uuids: Sequence[str]) -> str:
 
 def _reproduce(campaign: orm.WorkChainNode, jobs: Sequence[costs.Job], summary: dict[str, Any]) -> str:
     config = campaign.inputs.config.get_dict()
-    command = f'traincraft run campaign.toml\ntraincraft why {summary["uuids"].get("potential", campaign.uuid)}'
+    made = [cycle['uuids']['potential'] for cycle in summary['cycles'] if cycle['uuids']['potential']]
+    potential = summary['uuids'].get('potential', made[-1] if made else None)
+    command = 'traincraft run campaign.toml' + (f'\ntraincraft why {potential}' if potential else '')
     found = costs.versions(jobs)
     return (
         '<p>The file <code>campaign.toml</code> beside this page, or the node of the config, with seed '

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from aiida import orm
 
-from aiida_traincraft.data.reading import find_node
 from aiida_traincraft.data.validation import ValidationData
 from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
-from aiida_traincraft.provenance.queries import load_campaign_node
+from aiida_traincraft.provenance.queries import is_campaign
 from aiida_traincraft.report import figures
 from aiida_traincraft.report.figures import Drawing, Panels
 from aiida_traincraft.report.validators import draw_findings
@@ -23,16 +22,15 @@ SPECTRA = ('infrared', 'raman')
 MOST_POINTS = 20_000
 
 
-def write_figure(what: str, identifier: str | None, path: Path) -> None:
+def write_figure(what: str, node: orm.Node, path: Path) -> None:
     """Write a figure of a campaign to a file.
 
     Parameters
     ----------
     what
         One of ``FIGURES``.
-    identifier
-        Name, PK or UUID of a campaign, the newest if None; for figures of validators also PK or UUID of what
-        ``traincraft validate-potential`` ran.
+    node
+        A campaign; for figures of validators also what ``traincraft validate-potential`` ran.
     path
         The file; its suffix decides the format.
 
@@ -43,22 +41,22 @@ def write_figure(what: str, identifier: str | None, path: Path) -> None:
     """
     if path.suffix not in SUFFIXES:
         raise ValueError(f'"--output" ({path}) must end with one of {", ".join(SUFFIXES)}')
-    drawing = FIGURES[what](identifier)
+    drawing = FIGURES[what](node)
     path.parent.mkdir(parents=True, exist_ok=True)
     figures.to_file(drawing, path)
 
 
-def _learning(identifier: str | None) -> Drawing:
-    campaign = load_campaign_node(identifier)
+def _learning(node: orm.Node) -> Drawing:
+    campaign = _campaign(node)
     columns = costs.learning_columns(summarise(campaign))
     if not columns['cycle']:
         raise ValueError(f'no potential of campaign "{campaign.label}" was scored on its test set yet')
     return figures.learning(columns)
 
 
-def _parity(identifier: str | None) -> Drawing:
+def _parity(node: orm.Node) -> Drawing:
     """Energies and forces of the test set."""
-    campaign = load_campaign_node(identifier)
+    campaign = _campaign(node)
     training, made = costs.last_scored(campaign), products(campaign)
     if training is None or 'predictions' not in training.outputs or 'test_set' not in made:
         raise ValueError(f'no potential of campaign "{campaign.label}" was scored on its test set yet')
@@ -68,8 +66,8 @@ def _parity(identifier: str | None) -> Drawing:
     return Panels(draws, (1.0,) * len(draws))
 
 
-def _reliability(identifier: str | None) -> Drawing:
-    campaign = load_campaign_node(identifier)
+def _reliability(node: orm.Node) -> Drawing:
+    campaign = _campaign(node)
     found = [cycle['calibration'] for cycle in summarise(campaign)['cycles'] if cycle['calibration']]
     if not found:
         raise ValueError(
@@ -85,17 +83,17 @@ def _reliability(identifier: str | None) -> Drawing:
     return figures.reliability_of(facts)
 
 
-def _spectra(identifier: str | None) -> Drawing:
-    return _of_validators(identifier, SPECTRA, 'spectrum')
+def _spectra(node: orm.Node) -> Drawing:
+    return _of_validators(node, SPECTRA, 'spectrum')
 
 
-def _phonons(identifier: str | None) -> Drawing:
-    return _of_validators(identifier, ('phonons',), 'dispersion')
+def _phonons(node: orm.Node) -> Drawing:
+    return _of_validators(node, ('phonons',), 'dispersion')
 
 
-def _of_validators(identifier: str | None, kinds: tuple[str, ...], figure: str) -> Drawing:
+def _of_validators(node: orm.Node, kinds: tuple[str, ...], figure: str) -> Drawing:
     """The figures of this name of all validators of some types, side by side."""
-    title, validators = _validators(identifier)
+    title, validators = _validators(node)
     nodes = [node for _, node in sorted(validators.items()) if node.base.attributes.get('type') in kinds]
     if not nodes:
         wanted = ' or '.join(f'type = "{kind}"' for kind in kinds)
@@ -119,20 +117,26 @@ def _of_validators(identifier: str | None, kinds: tuple[str, ...], figure: str) 
     )
 
 
-def _validators(identifier: str | None) -> tuple[str, Mapping[str, ValidationData]]:
+def _validators(node: orm.Node) -> tuple[str, Mapping[str, ValidationData]]:
     """What is asked about, in words, and what its validators found."""
-    node = None if identifier is None else find_node(identifier)
-    if node is not None and node.process_type == ValidateWorkChain.build_process_type():
+    if node.process_type == ValidateWorkChain.build_process_type():
         title, name = f'validation {node.uuid}', 'validators'
     else:
-        node = load_campaign_node(identifier)
+        node = _campaign(node)
         title, name = f'campaign "{node.label}"', 'validation'
     if name not in node.outputs:
         return title, {}
     return title, node.outputs[name]
 
 
-FIGURES: dict[str, Callable[[str | None], Drawing]] = {
+def _campaign(node: orm.Node) -> orm.WorkChainNode:
+    if not is_campaign(node):
+        raise ValueError(f'node {node.pk} is no campaign but {node}')
+    campaign: orm.WorkChainNode = node
+    return campaign
+
+
+FIGURES: dict[str, Callable[[orm.Node], Drawing]] = {
     'parity': _parity,
     'learning': _learning,
     'reliability': _reliability,

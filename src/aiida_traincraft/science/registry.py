@@ -209,7 +209,17 @@ def get(kind: str, name: str) -> Plugin:
     try:
         return _plugins[kind, name]
     except KeyError:
-        allowed = names(kind)
-        near = difflib.get_close_matches(str(name), allowed, n=1)
-        hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise UnknownPluginError(f'no {kind} is called {name!r}{hint} (allowed: {", ".join(allowed)})') from None
+        raise UnknownPluginError(_unknown(kind, str(name))) from None
+
+
+def _unknown(kind: str, name: str) -> str:
+    """What to say of a name that no plugin of a kind has."""
+    found = plugins()
+    allowed = [plugin.name for plugin in found if plugin.kind == kind]
+    known = {alias.lower(): plugin.name for plugin in found if plugin.kind == kind for alias in plugin.config.aliases}
+    known |= {own.lower(): own for own in allowed}
+    near = difflib.get_close_matches(name.lower(), known, n=1)
+    others = sorted(plugin.kind for plugin in found if plugin.name.lower() == name.lower())
+    hint = f'; did you mean {known[near[0]]!r}?' if near else ''
+    hint += f'; it is of kind {" and ".join(others)}' if others else ''
+    return f'no {kind} is called {name!r}{hint} (allowed: {", ".join(allowed)})'

@@ -32,7 +32,7 @@ class TrainPaceBase(TraincraftWorkChain):
 
     def run_active_set(self) -> ToContext:
         """Start ``pace_activeset`` for the fitted potential."""
-        parameters = {'gamma_lo': self.config.exploration.gamma_lo, 'seed': self.inputs.seed.value}
+        parameters = {'gamma_lo': self.config.gamma_lo, 'seed': self.inputs.seed.value}
         inputs = self.job_inputs('pace') | {
             'potential': orm.load_node(self.ctx.potential),
             'dataset': self.inputs.dataset,

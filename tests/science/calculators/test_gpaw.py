@@ -33,7 +33,7 @@ def gpaw_that_is_emt(monkeypatch):
 
 @pytest.mark.skipif(importlib.util.find_spec('gpaw') is not None, reason='GPAW is installed')
 def test_without_gpaw():
-    with pytest.raises(MissingLibraryError, match=r'calculator "gpaw" needs gpaw.*pip install "aiida-traincraft\[gpaw'):
+    with pytest.raises(MissingLibraryError, match=r'calculator "gpaw" needs gpaw.*pip install "gpaw>='):
         make_calculator(GpawConfig())
 
 

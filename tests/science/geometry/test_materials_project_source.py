@@ -102,7 +102,7 @@ def test_key_is_needed_and_never_shown(service, monkeypatch):
 def test_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, 'mp_api.client', None)
     monkeypatch.setitem(sys.modules, 'mp_api', None)
-    with pytest.raises(MissingLibraryError, match=r'pip install "aiida-traincraft\[materials_project\]"'):
+    with pytest.raises(MissingLibraryError, match=r'pip install "mp-api>='):
         read('mp-149')
 
 

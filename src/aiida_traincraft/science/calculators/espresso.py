@@ -26,6 +26,7 @@ RESERVED = (
 class EspressoConfig(CalculatorConfig):
     """DFT by pw.x, one after the other in one job; labelling by ``quantumespresso`` has AiiDA's error handling."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('qe', 'pw', 'pwscf', 'quantumespresso', 'quantum_espresso')
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['espresso'] = 'espresso'
     pseudo_dir: str

@@ -21,6 +21,7 @@ RESERVED = ('xc', 'spin', 'relativistic', 'k_grid', 'kpts', 'species_dir', 'rela
 class FhiAimsConfig(CalculatorConfig):
     """All-electron DFT by FHI-aims."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('aims', 'fhi-aims')
     elements: ClassVar[frozenset[str] | None] = None
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress', 'dipole'})
     periodic: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})

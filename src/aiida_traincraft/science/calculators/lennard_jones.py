@@ -14,6 +14,7 @@ from aiida_traincraft.science.registry import register
 class LennardJonesConfig(CalculatorConfig):
     """One Lennard-Jones potential for all atoms, cut and smoothed."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('lj',)
     elements: ClassVar[frozenset[str] | None] = None
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['lennard_jones'] = 'lennard_jones'

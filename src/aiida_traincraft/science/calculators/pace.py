@@ -14,6 +14,7 @@ from aiida_traincraft.science.registry import register
 class PaceCalculatorConfig(CalculatorConfig):
     """A fitted ACE potential."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('ace', 'pacemaker')
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     files: ClassVar[tuple[str, ...]] = ('potential', 'active_set', 'fast')
     type: Literal['pace'] = 'pace'

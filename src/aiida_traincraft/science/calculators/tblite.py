@@ -25,6 +25,7 @@ class TbliteConfig(CalculatorConfig):
     between 8 and 32 atoms). For molecules, clusters, and liquids in cells of one size; not for crystals.
     """
 
+    aliases: ClassVar[tuple[str, ...]] = ('xtb', 'gfn1-xtb', 'gfn2-xtb')
     elements: ClassVar[frozenset[str] | None] = frozenset(chemical_symbols[1 : HEAVIEST + 1])
     periodic: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     dimensions: ClassVar[frozenset[int]] = frozenset({0, 3})

@@ -9,6 +9,7 @@ from aiida_traincraft.science.campaign.geometries import (
     check_teacher,
 )
 from aiida_traincraft.science.campaign.preflight import Check
+from aiida_traincraft.science.campaign.reach import check_reach
 from aiida_traincraft.science.campaign.shared_sources import check_shared_sources
 from aiida_traincraft.science.campaign.validators import check_validators
 
@@ -18,5 +19,6 @@ CHECKS: tuple[Check, ...] = (
     check_geometries,
     check_teacher,
     check_coverage,
+    check_reach,
     check_validators,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.systems import SystemConfig
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.geometry import build_geometries
 from aiida_traincraft.science.seeds import derive_seed
 from aiida_traincraft.science.structure import Structure
@@ -73,4 +74,4 @@ def build_systems(config: CampaignConfig, folder: Path, names: Collection[str] =
             yield BuiltSystem(place, system, structures, added=system.sampling.added_elements())
         except Exception as error:
             # A plugin may raise anything; here it is a fault of the config.
-            yield BuiltSystem(place, system, error=str(error) or type(error).__name__)
+            yield BuiltSystem(place, system, error=shortened(str(error)) or type(error).__name__)

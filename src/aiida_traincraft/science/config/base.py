@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -35,4 +35,6 @@ def from_json(model: type[Model], value: Any) -> Model:
 class PluginConfig(StrictModel):
     """Base of every plugin's config model; ``type`` names the plugin."""
 
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names that users know it by: suggested where one is given, never taken."""
     type: str

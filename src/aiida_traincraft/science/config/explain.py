@@ -36,7 +36,9 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | 
             message = item['msg']
         elif item['type'] == 'union_tag_invalid':
             keys = (*keys, 'type')
-            message = f'no such type (given {context["tag"]!r}); allowed: {context["expected_tags"]}'
+            near = difflib.get_close_matches(repr(context['tag']), context['expected_tags'].split(', '), n=1)
+            hint = f'did you mean {near[0]}? ' if near else ''
+            message = f'no such type (given {context["tag"]!r}); {hint}allowed: {context["expected_tags"]}'
         elif item['type'] == 'union_tag_not_found':
             keys, message = (*keys, 'type'), 'this key is required'
         elif item['type'] == 'list_type' and isinstance(item['input'], dict):

@@ -136,6 +136,10 @@ class TrainerConfig(PluginConfig):
         """What labels must hold beside energies and forces."""
         return frozenset()
 
+    def reach(self) -> float | None:
+        """Distance (Å) up to which atoms are neighbours in its potentials; None: not told."""
+        return None
+
 
 class ForceErrorLimit(StrictModel):
     """A force error that is accepted, in place of thresholds of the uncertainty."""

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import from_json
+from aiida_traincraft.science.config.base import Model, from_json
 from aiida_traincraft.science.config.campaign import CampaignConfig
 from aiida_traincraft.science.config.explain import explain
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
@@ -71,18 +71,29 @@ def parse_campaign(data: dict[str, Any], folder: Path | None = None, origin: str
     ConfigError
         With every error found, each with its key.
     """
+    return parse_file(CampaignConfig, data, folder or Path(), origin)
+
+
+def parse_file(model: type[Model], data: dict[str, Any], folder: Path, origin: str) -> Model:
+    """Validate the content of a file of any kind, as :func:`parse_campaign` does that of a campaign.
+
+    Raises
+    ------
+    ConfigError
+        With every error found, each with its key.
+    """
     run = data.get('run')
     files = run.get('plugins', []) if isinstance(run, dict) else []
     try:
-        registry.load_plugins([(folder or Path()) / str(file) for file in files])
+        registry.load_plugins([folder / str(file) for file in files])
     except Exception as error:
         raise ConfigError([ConfigIssue('run.plugins', str(error))], origin) from error
     try:
-        return from_json(CampaignConfig, data)
+        return from_json(model, data)
     except RecursionError:
         raise ConfigError([ConfigIssue('(top level)', TOO_DEEP)], origin) from None
     except ValidationError as error:
-        raise ConfigError(explain(error, CampaignConfig), origin) from None
+        raise ConfigError(explain(error, model), origin) from None
 
 
 def _not_toml(error: ValueError, text: str) -> str:

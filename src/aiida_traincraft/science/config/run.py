@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 
 from aiida_traincraft.science.config.base import StrictModel
+
+IDENTIFIER = re.compile(r'[0-9]+|[0-9a-f]{8}[0-9a-f-]*', re.IGNORECASE)
+"""A PK; a UUID, or a beginning of one as long as those that are shown."""
 
 
 class RunConfig(StrictModel):
@@ -20,3 +25,13 @@ class RunConfig(StrictModel):
     """Python files with further plugins, relative to the config file."""
     max_concurrent: int = Field(default=2, ge=1)
     """Most jobs of one stage that run at the same time."""
+
+    @field_validator('name')
+    @classmethod
+    def _no_identifier(cls, name: str) -> str:
+        if IDENTIFIER.fullmatch(name):
+            raise ValueError(
+                'commands that take a campaign would read this as a PK or UUID: take a name with another letter, '
+                f'such as "run-{name}"'
+            )
+        return name

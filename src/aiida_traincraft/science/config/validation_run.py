@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from aiida_traincraft.science import registry
-from aiida_traincraft.science.config.base import StrictModel, from_json
+from aiida_traincraft.science.config.base import StrictModel
 from aiida_traincraft.science.config.codes import CodesConfig
-from aiida_traincraft.science.config.explain import explain
 from aiida_traincraft.science.config.fields import CalculatorField, LabellerField
-from aiida_traincraft.science.config.loader import read_toml
+from aiida_traincraft.science.config.loader import parse_file, read_toml
 from aiida_traincraft.science.config.run import RunConfig
 from aiida_traincraft.science.config.validation import ValidationConfig
-from aiida_traincraft.science.errors import ConfigError, ConfigIssue
 
 
 class ValidationRunConfig(StrictModel):
@@ -40,13 +35,4 @@ def load_validation_run(path: Path) -> ValidationRunConfig:
     ConfigError
         With every error found, each with its key.
     """
-    data = read_toml(path)
-    run = data.get('run')
-    files = run.get('plugins', []) if isinstance(run, dict) else []
-    try:
-        registry.load_plugins([path.parent / str(file) for file in files])
-        return from_json(ValidationRunConfig, data)
-    except ValidationError as error:
-        raise ConfigError(explain(error, ValidationRunConfig), path.name) from None
-    except Exception as error:
-        raise ConfigError([ConfigIssue('run.plugins', str(error))], path.name) from error
+    return parse_file(ValidationRunConfig, read_toml(path), path.parent, path.name)

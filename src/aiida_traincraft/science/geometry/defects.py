@@ -13,13 +13,8 @@ from pydantic import AfterValidator, Field, model_validator
 from scipy.spatial import Voronoi, cKDTree
 
 from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray, IntArray
+from aiida_traincraft.science.atoms.symbols import check_symbol
 from aiida_traincraft.science.config.base import StrictModel
-
-
-def _known(symbol: str) -> str:
-    if atomic_numbers.get(symbol, 0) < 1:
-        raise ValueError(f'{symbol!r} is no chemical element')
-    return symbol
 
 
 def _whole(composition: dict[str, float]) -> dict[str, float]:
@@ -29,7 +24,7 @@ def _whole(composition: dict[str, float]) -> dict[str, float]:
     return composition
 
 
-Element = Annotated[str, AfterValidator(_known)]
+Element = Annotated[str, AfterValidator(check_symbol)]
 Composition = Annotated[dict[Element, Annotated[float, Field(gt=0, le=1)]], AfterValidator(_whole)]
 Number = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=-10, le=10)]

@@ -34,6 +34,7 @@ DISTANCE_INTERVAL = 10
 class MdConfig(SamplerConfig):
     """Langevin dynamics at constant volume or constant pressure (BAOAB splitting)."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('dynamics', 'molecular_dynamics', 'nve', 'nvt', 'npt', 'langevin')
     needs_calculator: ClassVar[bool] = True
     type: Literal['md'] = 'md'
     temperature: float | None = Field(default=None, gt=0)

@@ -56,6 +56,7 @@ class Moves(StrictModel):
 class MonteCarloConfig(SamplerConfig):
     """Metropolis Monte Carlo at constant temperature, and at constant pressure or fugacity with the moves for it."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('mc',)
     needs_calculator: ClassVar[bool] = True
     type: Literal['monte_carlo'] = 'monte_carlo'
     temperature: float = Field(gt=0)

@@ -29,6 +29,7 @@ LARGEST_HESSIAN = 2000
 class NormalModesConfig(SamplerConfig):
     """Random superpositions of harmonic vibrations."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('phonons', 'modes')
     needs_calculator: ClassVar[bool] = True
     type: Literal['normal_modes'] = 'normal_modes'
     temperature: float = Field(gt=0)

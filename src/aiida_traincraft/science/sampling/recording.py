@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.sampling import SamplingRun, Watch
 from aiida_traincraft.science.structure import Structure
 
@@ -27,7 +28,7 @@ def breaking(run: SamplingRun, calculator: Any, watch: Watch | None) -> Iterator
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, BrokenError) else f'{type(error).__name__}: {error}'
-        run.end = f'broken: {reason}'
+        run.end = f'broken: {shortened(reason)}'
     finally:
         if watch is not None and watch.uncertainty:
             calculator.with_uncertainty = False

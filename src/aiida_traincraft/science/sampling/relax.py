@@ -23,6 +23,7 @@ OPTIMIZERS = {'bfgs': BFGS, 'fire': FIRE}
 class RelaxConfig(SamplerConfig):
     """Frames on the way from the start to a minimum of the energy."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('optimize', 'optimise', 'minimize', 'bfgs', 'fire')
     needs_calculator: ClassVar[bool] = True
     type: Literal['relax'] = 'relax'
     optimizer: Literal['bfgs', 'fire'] = 'bfgs'

@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.structure import Structure
 
 LABEL_UNITS = {'energy': 'eV/atom', 'forces': 'eV/Å', 'stress': 'eV/Å³', 'dipole': 'e·Å', 'polarizability': 'Å³'}
@@ -95,7 +96,7 @@ def evaluate(
             item = _Comparison(structure, _prediction(structure, outcome, with_uncertainty))
         except Exception as error:
             # Whatever the calculator objects to, the other structures count.
-            row |= {'status': 'failed', 'reason': f'{type(error).__name__}: {error}'}
+            row |= {'status': 'failed', 'reason': shortened(f'{type(error).__name__}: {error}')}
             report(f'structure {index} ({structure.formula}) failed: {row["reason"]}')
         else:
             row |= _row(item)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,6 +18,7 @@ KEYS = ('energy_lo', 'energy_hi', 'force_lo', 'force_hi')
 class CommitteeConfig(SelectorConfig):
     """Windows of the spread of a committee; the population standard deviation over its members."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('qbc',)
     type: Literal['committee'] = 'committee'
     energy_lo: float | None = Field(default=None, ge=0)
     """Frames whose energies spread more than this pass (eV/atom)."""

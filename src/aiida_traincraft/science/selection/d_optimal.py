@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ PREFIX = 'active.'
 class DOptimalConfig(PickConfig):
     """The share of the budget, and when to stop."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('maxvol', 'active_set')
     type: Literal['d_optimal'] = 'd_optimal'
     tol: float = Field(default=1.01, gt=1)
     """Stop when no atom left has an extrapolation grade γ above this (no unit)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ BLOCK = 1000
 class DiversityConfig(PickConfig):
     """The share of the budget, and what frames are compared by."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('fps', 'farthest_point')
     type: Literal['diversity'] = 'diversity'
     descriptor: Literal['auto', 'model', 'soap'] = 'auto'
     """The potential's own where all frames and the training set have them, else composition and distances (``auto``);

@@ -10,6 +10,7 @@ import numpy as np
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.kinds import ERROR, ValidatorConfig
+from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.optional import MissingLibraryError
 from aiida_traincraft.science.structure import Structure
 
@@ -194,10 +195,10 @@ def _guarded(function: Callable[[], Findings]) -> Findings:
     except MissingLibraryError:
         raise
     except BrokenError as error:
-        return Findings(broken=str(error))
+        return Findings(broken=shortened(str(error)))
     # Whatever a potential makes of a structure that it does not know.
     except Exception as error:
-        return Findings(broken=f'{type(error).__name__}: {error}')
+        return Findings(broken=shortened(f'{type(error).__name__}: {error}'))
     values = {n: v if v is None or np.isfinite(v) else None for n, v in findings.values.items()}
     return Findings(values, findings.curves, findings.notes, findings.broken)
 

@@ -23,6 +23,7 @@ FIRST_CUBIC = 195
 class EosConfig(CrystalValidatorConfig):
     """Equation of state about the relaxed cell."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('equation_of_state', 'birch_murnaghan')
     quantities: ClassVar[dict[str, str]] = {
         'volume': 'Å³/atom',
         'lattice': 'Å',

@@ -17,6 +17,7 @@ from aiida_traincraft.science.validation.vibrations import SpectrumConfig, Spect
 class InfraredConfig(SpectrumConfig):
     """Infrared spectrum: harmonic, and of trajectories."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('ir',)
     quantities: ClassVar[dict[str, str]] = {
         'lowest_frequency': 'cm⁻¹',
         'strongest_peak': 'cm⁻¹',

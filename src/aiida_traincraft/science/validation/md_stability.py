@@ -65,6 +65,7 @@ class ThermostatConfig(ValidatorConfig):
 class MdStabilityConfig(ThermostatConfig, StructureValidatorConfig):
     """Stability of molecular dynamics."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('md', 'stability')
     compares: ClassVar[bool] = False
     quantities: ClassVar[dict[str, str]] = {
         'survival': '',

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from aiida_traincraft.science.errors import TaskError
+from aiida_traincraft.science.optional import MissingLibraryError
 from aiida_traincraft.science.workspace import digest_file
 
 TASK_FILE = 'task.json'
@@ -53,10 +54,11 @@ def run_task(folder: Path) -> dict[str, Any]:
         result = {'status': 'error', 'kind': error.kind, 'message': str(error)}
     except ModuleNotFoundError as error:
         traceback.print_exc()
+        told = str(error) if isinstance(error, MissingLibraryError) else f'{error.name} is not installed'
         result = {
             'status': 'error',
             'kind': 'missing_package',
-            'message': f'{error.name} is not installed for {sys.executable}',
+            'message': f'{told} for {sys.executable}',
         }
     except Exception as error:
         traceback.print_exc()

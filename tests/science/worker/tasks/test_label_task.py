@@ -160,7 +160,7 @@ def test_constraints_hide_no_forces():
 
 
 def test_an_isolated_atom_gets_the_e0_of_a_potential(tmp_path, copper_frames):
-    pytest.importorskip('pyace', reason='python-ace is not installed: pip install "aiida-traincraft[pace]"')
+    pytest.importorskip('pyace', reason='python-ace is not installed')
     from aiida_traincraft.science.calculators.potential import load_potential
     from aiida_traincraft.science.worker.tasks import pace_linear
 

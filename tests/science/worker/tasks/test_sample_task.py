@@ -190,7 +190,7 @@ def test_known_frames_have_a_descriptor_only(properties, uncertainty):
 @pytest.fixture(scope='module')
 def ace_folder(tmp_path_factory, copper_frames):
     """A real linear potential of small rattled copper cells with its active set."""
-    pytest.importorskip('pyace', reason='python-ace is not installed: pip install "aiida-traincraft[pace]"')
+    pytest.importorskip('pyace', reason='python-ace is not installed')
     from aiida_traincraft.science.worker.tasks import pace_activeset, pace_linear
 
     folder = tmp_path_factory.mktemp('ace')

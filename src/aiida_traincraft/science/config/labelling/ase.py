@@ -14,6 +14,7 @@ from aiida_traincraft.science.registry import register
 class AseLabelling(BatchedLabelling):
     """Any registered ASE calculator as teacher, many structures per job."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('calculator',)
     roles: ClassVar[tuple[str, ...]] = ('ase',)
     type: Literal['ase'] = 'ase'
     calculator: CalculatorField

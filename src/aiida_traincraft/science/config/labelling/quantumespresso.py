@@ -47,6 +47,7 @@ TAKEN = {
 class QuantumEspressoLabelling(LabellerConfig):
     """DFT by pw.x of Quantum ESPRESSO, one calculation per structure or packed into batches."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('qe', 'pw', 'pwscf', 'espresso', 'quantum_espresso')
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     seam: ClassVar[str | None] = 'qe'
     roles: ClassVar[tuple[str, ...]] = ('pw',)

@@ -52,3 +52,7 @@ class PaceTraining(TrainerConfig):
         if not self.ridge:
             raise ValueError('"ridge" needs at least one value')
         return self
+
+    def reach(self) -> float:
+        """Cutoff (Å)."""
+        return self.cutoff

@@ -52,6 +52,7 @@ class Ladder(StrictModel):
 class PaceNonlinearTraining(PaceTraining):
     """Nonlinear ACE by pacemaker with the tensorpot evaluator."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('pacemaker', 'ace', 'nonlinear')
     roles: ClassVar[tuple[str, ...]] = ('pace', 'pacemaker')
     type: Literal['pace'] = 'pace'
     embedding: Literal['FinnisSinclair', 'FinnisSinclairShiftedScaled'] = 'FinnisSinclairShiftedScaled'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from aiida_traincraft.science.config.training.base import PaceTraining
 from aiida_traincraft.science.registry import register
@@ -12,4 +12,5 @@ from aiida_traincraft.science.registry import register
 class PaceLinearTraining(PaceTraining):
     """Linear ACE by least squares on pyace's own basis: seconds."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('linear', 'ace_linear', 'linear_ace')
     type: Literal['pace_linear'] = 'pace_linear'

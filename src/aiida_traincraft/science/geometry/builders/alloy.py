@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -21,6 +21,7 @@ MOST_SQS_ATOMS = 500
 class AlloyConfig(Lattice, BuilderConfig):
     """An alloy on a lattice given by the keys of the builder ``crystal``."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('sqs', 'solid_solution')
     type: Literal['alloy'] = 'alloy'
     composition: Composition
     """Fraction of each element."""

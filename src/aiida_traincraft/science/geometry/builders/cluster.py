@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -11,6 +11,7 @@ from ase.data import atomic_numbers, covalent_radii
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.atoms.symbols import check_formula
 from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -22,6 +23,7 @@ Shells = Annotated[int, Field(ge=1, le=40)]
 class ClusterConfig(BuilderConfig):
     """A cluster of one element, or a random one of several."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('nanoparticle', 'wulff')
     type: Literal['cluster'] = 'cluster'
     shape: Literal['wulff', 'icosahedron', 'octahedron', 'decahedron', 'random']
     """How the atoms are arranged."""
@@ -93,11 +95,14 @@ def build_cluster(config: ClusterConfig, rng: np.random.Generator) -> Structure:
         atoms = _random(config, rng)
     else:
         shells = config.shells or 0
+        check_formula(config.name or '')
         check_size(4 * shells**3, '"shells"')
         try:
             atoms = _regular(config, shells)
         except (ValueError, KeyError, TypeError, NotImplementedError, AssertionError) as error:
-            raise ValueError(f'no {config.shape} of {config.name!r} can be built: {error}; give "a" (Å)') from error
+            raise ValueError(
+                f'no {config.shape} of {config.name!r} can be built: {str(error) or type(error).__name__}; give "a" (Å)'
+            ) from error
         atoms = Atoms(atoms.numbers, atoms.positions)
     if config.vacuum is not None:
         atoms.center(vacuum=config.vacuum)

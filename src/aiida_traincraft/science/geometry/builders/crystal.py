@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -14,6 +14,7 @@ from ase.spacegroup.spacegroup import SpacegroupError
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.atoms.symbols import check_formula
 from aiida_traincraft.science.config.base import StrictModel
 from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.defects import Defects, Element, Fraction, make_defects
@@ -108,6 +109,7 @@ class Lattice(UnitCell):
 class CrystalConfig(Lattice, Defects, BuilderConfig):
     """A bulk crystal; what is left out is ASE's reference value of the element."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('bulk', 'fcc', 'bcc')
     type: Literal['crystal'] = 'crystal'
 
 
@@ -128,13 +130,14 @@ def unit_cell(lattice: UnitCell) -> Atoms:
         return _group_cell(lattice)
     arguments = {key: getattr(lattice, key) for key in _PROTOTYPE_KEYS}
     try:
+        check_formula(lattice.name or '')
         atoms = bulk(**arguments)
         if not (np.isfinite(atoms.cell.array).all() and atoms.cell.rank == 3):
             raise ValueError('its cell is not defined: give the missing lattice constants')
     # ASE reports an impossible combination in any of these ways.
     except (ValueError, KeyError, TypeError, RuntimeError, AssertionError) as error:
         given = ', '.join(f'{key} = {value!r}' for key, value in arguments.items() if value or value == '')
-        raise ValueError(f'no crystal can be built from {given}: {error or type(error).__name__}') from error
+        raise ValueError(f'no crystal can be built from {given}: {str(error) or type(error).__name__}') from error
     return atoms
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from ase import units
@@ -21,6 +21,7 @@ GRAMS_PER_CM3 = units.kg * 1e-3 / (units.m * 1e-2) ** 3
 class LiquidConfig(BuilderConfig):
     """A liquid or gas of one or several kinds of molecules; needs packmol."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('packmol', 'water')
     type: Literal['liquid'] = 'liquid'
     species: list[Component] = Field(min_length=1, max_length=20)
     """Molecules: ``name`` or ``smiles``, and ``count`` or ``ratio``."""

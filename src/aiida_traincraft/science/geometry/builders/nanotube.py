@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -23,6 +23,7 @@ _SHEETS = {'C': ('C2', 1.42), 'BN': ('BN', 1.45)}
 class NanotubeConfig(BuilderConfig):
     """A tube along z, rolled from a hexagonal sheet."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('cnt',)
     type: Literal['nanotube'] = 'nanotube'
     name: Literal['C', 'BN'] = 'C'
     """Carbon or boron nitride."""

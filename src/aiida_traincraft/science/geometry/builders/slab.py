@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import ase.build
 import numpy as np
@@ -12,6 +12,7 @@ from ase.data import atomic_numbers, reference_states
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.atoms.symbols import check_formula
 from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length, Prototype, UnitCell, unit_cell
 from aiida_traincraft.science.geometry.terminations import find_terminations, set_vacuum
@@ -28,6 +29,7 @@ _CUBIC = ('sc', 'fcc', 'bcc', 'diamond', 'zincblende', 'rocksalt', 'cesiumchlori
 class SlabConfig(BuilderConfig):
     """A slab: a named facet of an element, or any cut of a crystal."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('surface',)
     type: Literal['slab'] = 'slab'
     name: str | None = None
     """Element, or a formula with ``miller``."""
@@ -130,6 +132,7 @@ def build_slabs(config: SlabConfig) -> list[Atoms]:
 
 def _facet(config: SlabConfig) -> Atoms:
     assert config.facet is not None
+    check_formula(config.name or '')
     check_size(math.prod(config.size), '"size"')
     lattice = {'a': config.a} | ({'c': config.c} if config.facet == 'hcp0001' else {})
     try:

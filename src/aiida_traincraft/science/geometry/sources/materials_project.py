@@ -25,6 +25,7 @@ Identifier = Annotated[str, Field(pattern=r'^(mp|mvc)-[0-9a-z]{1,20}$')]
 class MaterialsProjectConfig(SourceConfig):
     """Crystals by identifier; needs mp-api, and the user's key in the environment variable MP_API_KEY."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('mp',)
     network: ClassVar[bool] = True
     type: Literal['materials_project'] = 'materials_project'
     ids: tuple[Identifier, ...] = Field(min_length=1, max_length=1000)

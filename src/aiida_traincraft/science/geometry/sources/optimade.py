@@ -13,7 +13,7 @@ from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.config.kinds import SourceConfig
 from aiida_traincraft.science.geometry.sources.file import check_numbers
 from aiida_traincraft.science.geometry.sources.url import check_address
-from aiida_traincraft.science.optional import MissingLibraryError, require
+from aiida_traincraft.science.optional import LIBRARIES, MissingLibraryError, pip_install, require
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.workspace import Workspace
@@ -92,7 +92,7 @@ def _entries(address: str, config: OptimadeConfig) -> list[dict[str, Any]]:
     except MissingLibraryError:
         raise
     except ImportError:
-        message = f'{WANTED_BY} needs the client of optimade: pip install "aiida-traincraft[optimade]"'
+        message = f'{WANTED_BY} needs the client of optimade: {pip_install(LIBRARIES["optimade"])}'
         raise MissingLibraryError(message, name='optimade') from None
     session, deadline = library.requests.Session, time.monotonic() + config.timeout
 

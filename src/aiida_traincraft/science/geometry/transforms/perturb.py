@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from aiida_traincraft.science.structure import Structure
 class PerturbConfig(TransformConfig):
     """Gaussian displacements."""
 
+    aliases: ClassVar[tuple[str, ...]] = ('rattle', 'displace')
     type: Literal['perturb'] = 'perturb'
     stdev: float = Field(gt=0, le=10)
     """Standard deviation of each Cartesian component (Å)."""
