@@ -66,6 +66,11 @@ TABLE = (
         ('workchains/base.py', 'workchains/throttled.py'),
         ('self', 'awaitable'),
     ),
+    Private(
+        'plumpy.base.state_machine:StateMachine._state',
+        'a WorkChain that waits is ended by interrupting its state',
+        ('workchains/base.py',),
+    ),
     # AiiDA: nodes written in bulk, as its own classes would write them.
     Private('aiida.common.constants:AIIDA_FLOAT_PRECISION', 'digits that a stored float keeps', ('data/bulk.py',)),
     Private(
@@ -75,12 +80,18 @@ TABLE = (
     Private('aiida.orm.implementation.utils:clean_value', 'what a stored value becomes', ('data/bulk.py',), ('value',)),
     Private(
         'aiida.storage.psql_dos.backend:PsqlDosBackend.get_session',
-        'rows are inserted without reading them back',
-        ('data/bulk.py',),
+        'rows are inserted without reading them back; one transaction holds a node',
+        ('data/bulk.py', 'data/locks.py'),
         ('self',),
     ),
-    Private('aiida.storage.psql_dos.orm.nodes:SqlaNodeCollection.ENTITY_CLASS', 'class of the rows', ('data/bulk.py',)),
-    Private('aiida.storage.psql_dos.orm.nodes:SqlaNode.MODEL_CLASS', 'table of the nodes', ('data/bulk.py',)),
+    Private(
+        'aiida.storage.psql_dos.orm.nodes:SqlaNodeCollection.ENTITY_CLASS',
+        'class of the rows',
+        ('data/bulk.py', 'data/locks.py'),
+    ),
+    Private(
+        'aiida.storage.psql_dos.orm.nodes:SqlaNode.MODEL_CLASS', 'table of the nodes', ('data/bulk.py', 'data/locks.py')
+    ),
     Private('aiida.storage.psql_dos.orm.nodes:SqlaNode.LINK_CLASS', 'table of the links', ('data/bulk.py',)),
     Private(
         'aiida.storage.psql_dos.backend:PsqlDosBackend.bulk_insert',

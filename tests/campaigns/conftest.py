@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +51,9 @@ class Site:
 
     def summary(self, name: str) -> dict:
         return json.loads((self.folder / 'runs' / name / 'summary.json').read_text())
+
+    def start_daemon(self, workers: int) -> None:
+        self._call(BIN / 'verdi', '-p', PROFILE, 'daemon', 'start', workers, check=True, timeout=PATIENCE)
 
     def stop_daemon(self) -> None:
         self._call(BIN / 'verdi', '-p', PROFILE, 'daemon', 'stop', check=False, timeout=PATIENCE)
@@ -105,9 +107,9 @@ def make_site(tmp_path_factory):
     """Make sites; their daemons are stopped at the end."""
     sites = []
 
-    def make(name: str) -> Site:
+    def make(name: str, wal: bool = True) -> Site:
         site = Site(tmp_path_factory.mktemp(name))
-        site.traincraft('setup', '--create', '--wal')
+        site.traincraft('setup', '--create', *(['--wal'] if wal else []))
         sites.append(site)
         return site
 

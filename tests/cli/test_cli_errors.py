@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from aiida import orm
+from sqlalchemy import create_engine, text
 
 
 @pytest.fixture
@@ -176,3 +179,19 @@ def test_nothing_to_select(traincraft, campaign_file, campaign_content, python_c
     page = (tmp_path / 'runs' / 'dense' / 'report.html').read_text()
     assert 'traincraft run campaign.toml' in page
     assert 'traincraft why' not in page
+
+
+def test_a_database_that_another_program_keeps_is_told_in_a_line(traincraft, monkeypatch, tmp_path):
+    holder = sqlite3.connect(tmp_path / 'database', isolation_level=None)
+    holder.execute('BEGIN EXCLUSIVE')
+
+    def ask():
+        with create_engine(f'sqlite:///{tmp_path / "database"}', connect_args={'timeout': 0}).connect() as connection:
+            connection.execute(text('SELECT * FROM sqlite_master'))
+
+    monkeypatch.setattr('aiida_traincraft.provenance.queries.find_campaigns', ask)
+    result = traincraft('status')
+    holder.close()
+    assert result.exit_code == 1
+    assert result.output.startswith('Error: another program has kept the SQLite database to itself')
+    assert len(result.output.splitlines()) == 1

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
@@ -120,7 +126,8 @@ def test_a_finished_child_is_adopted_whichever_way_it_ended(workchain, exit_stat
 def test_a_lost_child_is_started_again(workchain, monkeypatch, state):
     add_child(workchain, 'job', state)
     submitted = []
-    monkeypatch.setattr(workchain, 'submit', lambda process, **inputs: submitted.append(inputs) or orm.CalcJobNode())
+    monkeypatch.setattr(workchain.runner, 'instantiate_process', lambda _process, **inputs: submitted.append(inputs))
+    monkeypatch.setattr(workchain.runner, 'submit', lambda _fresh: orm.CalcJobNode())
     workchain.submit_once('job', CalculationFactory('traincraft.sample'), {'metadata': {'options': {'a': 1}}})
     assert submitted == [{'metadata': {'options': {'a': 1}, 'call_link_label': 'job'}}]
 
@@ -153,3 +160,48 @@ def test_failed_describes_the_first_that_did_not_end_well(workchain):
     assert workchain.failed([good]) is None
     assert f'<{bad.pk}> ended with status 302' in workchain.failed([good, bad, killed])
     assert 'ended with status killed' in workchain.failed([killed, good])
+
+
+class FailingWorkChain(RepeatingWorkChain):
+    """Fails when it is told of the end of its job."""
+
+    def _sent_again(self, job):
+        raise RuntimeError('lost the database')
+
+
+def test_what_fails_between_two_steps_ends_the_workchain(inputs):
+    with pytest.raises(RuntimeError, match='lost the database'):
+        run_get_node(FailingWorkChain, **inputs)
+    node = orm.QueryBuilder().append(orm.WorkChainNode).order_by({orm.WorkChainNode: {'id': 'desc'}}).first(flat=True)
+    assert node.is_excepted
+    assert 'lost the database' in node.exception
+
+
+def test_a_child_is_stored_whole_or_not_at_all(workchain, inputs, monkeypatch):
+    """A worker that dies here leaves nothing that another would take for a child."""
+    job = {'code': inputs['codes']['ase'], 'starts': inputs['starts'], 'parameters': orm.Dict({'runs': []})}
+
+    def die(_process):
+        raise RuntimeError('killed')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('aiida.engine.processes.process.Process.current', classmethod(lambda cls: workchain))
+        patch.setattr(workchain.runner.persister, 'save_checkpoint', die)
+        with pytest.raises(RuntimeError, match='killed'):
+            workchain.submit_once('job', CalculationFactory('traincraft.sample'), job)
+    assert workchain._children('job') == []
+    assert not orm.QueryBuilder().append(orm.Dict, filters={'uuid': job['parameters'].uuid}).count()
+
+
+def test_two_workers_at_one_workchain_start_nothing_twice(tmp_path):
+    program = Path(__file__).with_name('two_workers.py')
+    storage = json.dumps(['core.sqlite_dos', {'filepath': str(tmp_path / 'storage')}])
+    done = subprocess.run(
+        [sys.executable, program, tmp_path, storage],
+        check=False,
+        env=os.environ | {'AIIDA_PATH': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ['finished', *(f'child_{number}' for number in range(1, 6))], done.stderr

@@ -20,6 +20,7 @@ from aiida_traincraft.data.ledger import LedgerData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
 from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.workchains.base import MAX_TRIES
 
 CODES = MaceTrainCalculation.exit_codes
 
@@ -51,6 +52,14 @@ def content(make_campaign_content, mace_training):
 @pytest.fixture(scope='module')
 def codes(python_code, mace_code):
     return {'ase': python_code, 'mace': mace_code, 'mace_train': mace_code}
+
+
+def test_data_that_never_arrive_end_the_training(run_workchain, content, localhost, copper_dataset):
+    code = orm.InstalledCode(localhost, '/bin/false', label='mace-dies-always').store()
+    inputs = {'dataset': copper_dataset, 'seed': orm.Int(1), 'codes': {'mace': code, 'mace_train': code}}
+    node = run_workchain('traincraft.train.mace', content, **inputs)
+    assert node.exit_status == 400
+    assert [job.exit_status for job in node.called] == [300] * MAX_TRIES
 
 
 @pytest.fixture(scope='module')

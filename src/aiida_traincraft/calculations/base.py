@@ -13,6 +13,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 
 from aiida_traincraft.calculations.science_zip import science_zip
+from aiida_traincraft.data.locks import wait_for_writers
 from aiida_traincraft.science.worker.main import RESULT_FILE, TASK_FILE
 
 ZIP_FILE = 'traincraft.zip'
@@ -51,6 +52,11 @@ class WorkerCalculation(CalcJob):
         spec.exit_code(310, 'ERROR_NOTHING_PRODUCED', message='The task ended without its product: {reason}')
         spec.exit_code(311, 'ERROR_NOT_FINITE', message='The result holds NaN or infinite numbers: {reason}')
         spec.exit_code(400, 'ERROR_OUT_OF_WALLTIME', message='The wall-clock limit was reached: {reason}')
+
+    def init(self) -> None:
+        """Begin, or go on in another worker."""
+        super().init()
+        wait_for_writers()
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write the task's own input files; return parameters that come from nodes."""

@@ -26,7 +26,6 @@ class MaceDataCalculation(WorkerCalculation):
     """
 
     TASK = 'mace_data'
-    SENT_AGAIN = False
 
     @classmethod
     def define(cls, spec: Any) -> None:

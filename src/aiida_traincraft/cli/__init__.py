@@ -43,11 +43,26 @@ class _Group(click.Group):
         except (ValueError, OSError) as error:
             raise click.ClickException(str(error)) from error
         except Exception as error:
+            if locked := _locked(error):
+                raise click.ClickException(locked) from error
             # Where aiida was not imported, none of its exceptions can have been raised.
             exceptions = sys.modules.get('aiida.common.exceptions')
             if exceptions is None or not isinstance(error, exceptions.AiidaException):
                 raise
             raise click.ClickException(str(error)) from error
+
+
+def _locked(error: Exception) -> str:
+    """Words for a database that another program has been writing to for too long; empty for other errors."""
+    errors = sys.modules.get('sqlalchemy.exc')
+    if errors is None or not isinstance(error, errors.OperationalError) or 'database is locked' not in str(error.orig):
+        return ''
+    from aiida_traincraft.data.locks import LONGEST_WAIT
+
+    return (
+        f'another program has kept the SQLite database to itself for {LONGEST_WAIT} s; end it if it hangs, and give '
+        'the same command again'
+    )
 
 
 @click.group(cls=_Group, context_settings={'help_option_names': ['-h', '--help']})

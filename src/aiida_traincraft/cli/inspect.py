@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from aiida import orm
 
 MAX_FAILED = 20
 SHOWN_OUTPUTS = 3
@@ -29,11 +33,26 @@ def status(profile: str | None, campaign: str | None) -> None:
         node = load_campaign(campaign)
         where = progress(node)
         console.print(progress_line(where), highlight=False)
+        _print_ailments(console, [node])
         console.print(learning_table(summarise(node)))
         _print_ledger(console, node, where.labels)
         return
-    table = campaigns_table((node.pk, node.label, progress(node)) for node in find_campaigns())
+    campaigns = find_campaigns()
+    table = campaigns_table((node.pk, node.label, progress(node)) for node in campaigns)
     console.print(table if table.row_count else 'no campaign yet; start one with: traincraft run FILE')
+    _print_ailments(console, campaigns)
+
+
+def _print_ailments(console: Any, campaigns: Sequence[orm.WorkChainNode]) -> None:
+    """Say why campaigns that have not ended do not go on."""
+    from aiida_traincraft.cli.profile import ailment
+    from aiida_traincraft.provenance.campaign import held_up
+
+    running = [node for node in campaigns if not node.is_terminated]
+    why = ailment() if running else None
+    for node in running:
+        for reason in [why] if why else held_up(node):
+            console.print(f'{reason}; go on with: traincraft resume {node.pk}', highlight=False, soft_wrap=True)
 
 
 def _print_ledger(console: Any, campaign: Any, counts: dict[str, int]) -> None:

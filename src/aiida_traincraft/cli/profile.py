@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import psutil
@@ -18,9 +21,14 @@ from aiida.manage import get_manager
 from aiida.manage.configuration import get_config, load_profile
 from aiida.plugins import BrokerFactory
 
+from aiida_traincraft.data.locks import wait_for_writers
+
 # AiiDA gives its daemon two seconds and the broker ten, too few on a busy machine.
 DAEMON_TIMEOUT = 60
 BROKER_TIMEOUT = 120
+RPC_TIMEOUT = 15
+RESTART = 'verdi daemon stop; verdi process repair; verdi daemon start'
+"""For processes that are no campaigns; those have "traincraft resume"."""
 
 
 def has_default() -> bool:
@@ -48,6 +56,7 @@ def load(name: str | None) -> str:
             f'there is no {wanted} (profiles: {known}); make one with "traincraft -p NAME setup --create"'
         )
     load_profile(chosen, allow_switch=True)
+    wait_for_writers()
     return str(chosen)
 
 
@@ -133,6 +142,44 @@ def is_alive() -> bool:
         for name in ('broker.sockets', 'broker.pid', 'broker.status'):
             Path(client._zmq_broker_service_dir, name).unlink(missing_ok=True)
     return alive
+
+
+def ailment() -> str | None:
+    """What keeps the daemon from working on processes; None if nothing does."""
+    if not is_alive():
+        return 'the daemon is not running'
+    broker = get_manager().get_broker()
+    if not isinstance(broker, BrokerFactory('core.zeromq')):
+        return None
+    if not broker.check_service_reachable():
+        return 'the broker is not running'
+    # The daemon starts a dead broker anew, but workers neither go over to it, nor come back when they stood still.
+    status: dict[str, Any] = dict(broker.probe_service_status())
+    try:
+        age = time.time() - psutil.Process(status['pid']).create_time()
+    except (KeyError, psutil.Error):
+        return None
+    return 'no worker listens to the broker' if not status['task_subscribers'] and age > BROKER_TIMEOUT else None
+
+
+def lost(processes: Sequence[orm.ProcessNode]) -> str | None:
+    """Name a process, of these and those that they called, that no worker has; None if there is none."""
+    from aiida_traincraft.provenance.campaign import is_overdue, unfinished
+
+    controller = get_manager().get_process_controller()
+    begun = {pk: one for node in processes for pk, one in unfinished(node).items() if one.state != 'created'}
+    asked = {pk: controller.get_status(pk) for pk in begun}
+    for pk, answer in asked.items():
+        try:
+            answer.result(RPC_TIMEOUT)
+        except (TimeoutError, concurrent.futures.TimeoutError):
+            # It is there, in a step that takes long.
+            continue
+        except Exception as error:
+            if not orm.load_node(pk).is_terminated:
+                return f'no worker has {begun[pk].name}<{pk}> ({error})'
+    overdue = [f'{one.name}<{pk}>' for node in processes for pk, one in unfinished(node).items() if is_overdue(one)]
+    return f'{overdue[0]} was submitted and has not begun' if overdue else None
 
 
 def repair(profile: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-POLL_SECONDS = 2.0
+if TYPE_CHECKING:
+    from aiida import orm
 
 
 @click.command(name='retry-failed')
@@ -76,34 +77,21 @@ def retry_failed(profile: str | None, campaign: str, file: Path | None, in_proce
             profiles.await_pickup(retry)
             click.echo(f'follow it with: verdi process status {retry.pk}')
             return
-        if not wait(retry.pk, node.pk):
+        if not wait(retry.pk, f'traincraft resume {node.pk}'):
             return
     sys.exit(report(retry.pk))
 
 
-def wait(pk: int, campaign: int | None = None) -> bool:
-    """Show progress until a retry of a campaign, or a training, ends; False if user or a dead daemon did before."""
-    from aiida import orm
-    from rich.console import Console
-
-    from aiida_traincraft.cli.profile import is_alive
+def wait(pk: int, resume: str) -> bool:
+    """Show progress of a retry, or a training, until it ends; False if the user stopped that before."""
+    from aiida_traincraft.cli.following import follow
     from aiida_traincraft.provenance.campaign import job_counts
 
-    console, start = Console(markup=False), time.monotonic()
-    try:
-        with console.status('starting') as spinner:
-            while not (node := orm.load_node(pk)).is_terminated:
-                running, done = job_counts(node)
-                spinner.update(f'jobs {done} done, {running} running [{time.monotonic() - start:.0f} s]')
-                if not is_alive():
-                    remedy = 'verdi daemon start' if campaign is None else f'traincraft resume {campaign}'
-                    console.print(f'the daemon is not running; go on with: {remedy}', highlight=False)
-                    return False
-                time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
-        console.print(f'\nit goes on; look at it with: verdi process status {pk}', highlight=False)
-        return False
-    return True
+    def tell(node: orm.ProcessNode) -> str:
+        running, done = job_counts(node)
+        return f'jobs {done} done, {running} running'
+
+    return follow(pk, tell, resume, f'verdi process status {pk}')
 
 
 def report(pk: int) -> int:

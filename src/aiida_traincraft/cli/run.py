@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,6 @@ from aiida_traincraft.cli.retry import report, wait
 
 if TYPE_CHECKING:
     from aiida import orm
-
-POLL_SECONDS = 2.0
 
 
 @click.command()
@@ -95,19 +92,24 @@ def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
     node = load_campaign(campaign)
     going_on = [process for process in (node, *retries(node)) if not process.is_terminated]
     if going_on:
-        # Processes that lost their task can only be handed out again while the daemon is stopped.
-        profiles.stop_daemon()
-        profiles.repair(name)
-        profiles.ensure_daemon()
+        why = profiles.ailment() or profiles.lost(going_on)
+        if why is None:
+            click.echo('it runs already: the daemon works, and all its processes are there')
+        else:
+            click.echo(f'{why}: the daemon is started again')
+            # Processes that lost their task can only be handed out again while the daemon is stopped.
+            profiles.stop_daemon()
+            profiles.repair(name)
+            profiles.ensure_daemon()
+            click.echo('the daemon is running again')
         for process in going_on:
             profiles.play_paused(process)
-        click.echo('the daemon is running again')
     if detach:
         return
     again = [process.pk for process in going_on if process.pk != node.pk]
     if again:
         click.echo('the campaign has ended, a retry of its failed labels goes on')
-        if all(wait(pk, node.pk) for pk in again):
+        if all(wait(pk, f'traincraft resume {node.pk}') for pk in again):
             sys.exit(max(report(pk) for pk in again))
         return
     folder = _results_folder(node)
@@ -116,50 +118,23 @@ def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
 
 
 def _watch(pk: int, folder: Path) -> bool:
-    """Show progress until a campaign ends, with a report after each cycle; False if the user did.
-
-    Ends the command with status 1 when the daemon is dead.
-    """
-    from aiida import orm
-    from rich.console import Console
-
-    from aiida_traincraft.cli.profile import is_alive
+    """Show progress until a campaign ends, with a report after each cycle; False if the user stopped that before."""
+    from aiida_traincraft.cli.following import follow
     from aiida_traincraft.cli.tables import progress_line
     from aiida_traincraft.provenance.campaign import progress
     from aiida_traincraft.report.page import write_page
 
-    console = Console(markup=False)
-    last, line, seen, reported, start = '', '', None, 0, time.monotonic()
-    newest = (
-        orm.QueryBuilder()
-        .append(orm.ProcessNode, project='mtime', tag='process')
-        .order_by({'process': {'mtime': 'desc'}})
-    )
-    try:
-        with console.status('starting') as spinner:
-            while True:
-                changed = newest.limit(1).first(flat=True)
-                if changed != seen:
-                    # Nothing is read again while no process moved: the cores belong to the jobs.
-                    node, seen = orm.load_node(pk), changed
-                    state = progress(node)
-                    line = progress_line(state)
-                    if state.scored > reported and not node.is_terminated:
-                        reported = state.scored
-                        write_page(node, folder / 'report.html')
-                spinner.update(f'{line} [{time.monotonic() - start:.0f} s]')
-                if line != last and not console.is_terminal:
-                    console.print(line, highlight=False, soft_wrap=True)
-                last = line
-                if node.is_terminated:
-                    return True
-                if not is_alive():
-                    console.print(f'the daemon is not running; go on with: traincraft resume {pk}', highlight=False)
-                    sys.exit(1)
-                time.sleep(POLL_SECONDS)
-    except KeyboardInterrupt:
-        console.print(f'\nthe campaign goes on; come back with: traincraft watch {pk}', highlight=False)
-        return False
+    reported = 0
+
+    def tell(node: orm.ProcessNode) -> str:
+        nonlocal reported
+        state = progress(node)
+        if state.scored > reported and not node.is_terminated:
+            reported = state.scored
+            write_page(node, folder / 'report.html')
+        return progress_line(state)
+
+    return follow(pk, tell, f'traincraft resume {pk}', f'traincraft watch {pk}')
 
 
 def _finish(pk: int, folder: Path) -> int:

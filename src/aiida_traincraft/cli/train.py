@@ -46,7 +46,7 @@ def train(
     if detach:
         profiles.await_pickup(node)
         click.echo(f'follow it with: verdi process status {node.pk}')
-    elif wait(node.pk):
+    elif wait(node.pk, profiles.RESTART):
         sys.exit(_report(orm.load_node(node.pk)))
 
 

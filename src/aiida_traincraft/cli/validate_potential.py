@@ -52,7 +52,7 @@ def validate_potential(
         profiles.ensure_daemon()
         node = submit(builder)
         click.echo(f'the validation is submitted: PK {node.pk}, UUID {node.uuid}')
-        if not wait(node.pk):
+        if not wait(node.pk, profiles.RESTART):
             return
     sys.exit(_report(orm.load_node(node.pk), output))
 

@@ -172,7 +172,7 @@ def _find(source: dict[str, Any], level: str) -> orm.CalculationNode | None:
         project='*',
     )
     query.append(orm.Dict, with_outgoing='process', edge_filters={'label': 'source'}, project='attributes')
-    for process, content in query.iterall():
+    for process, content in query.all():
         if all(content[key] == source[key] for key in source):
             found: orm.CalculationNode = process
             return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -19,6 +19,10 @@ from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.workchains import campaign_keys as keys
 
 TERMINATED = ('finished', 'excepted', 'killed')
+FACTS = [f'attributes.{name}' for name in ('process_state', 'paused', 'process_label', 'process_status')]
+LATEST_START = timedelta(minutes=5)
+"""After this a submitted process should have begun, if a worker has a slot for it."""
+MOST_HELD_UP = 5
 
 
 @dataclass(frozen=True)
@@ -51,48 +55,85 @@ def children(campaign: orm.WorkChainNode) -> dict[str, orm.ProcessNode]:
 
 
 @dataclass(frozen=True)
-class CalledJob:
-    """A CalcJob below a process, as the database has it."""
+class Called:
+    """A process below another one, as the database has it."""
 
     step: str
-    """Key of the process's own child that it is, or belongs to."""
+    """Key of the upper one's own child that it is, or belongs to."""
+    kind: str
+    """Type of its node."""
     state: str | None
+    paused: bool
+    name: str
+    status: str | None
+    """What it waits for, in the engine's words."""
+    ctime: datetime
 
 
-def called_jobs(process: orm.ProcessNode) -> dict[int, CalledJob]:
-    """CalcJobs that a process called, itself or further down, by PK.
+def called(process: orm.ProcessNode) -> dict[int, Called]:
+    """Processes that a process called, itself or further down, by PK.
 
     A query for each level of calls, and no node is loaded: a query for each process takes seconds for hundreds of them.
     """
-    found: dict[int, CalledJob] = {}
+    found: dict[int, Called] = {}
     callers: dict[int, str | None] = {process.pk: None}
     while callers:
         query = orm.QueryBuilder()
         query.append(orm.WorkChainNode, filters={'id': {'in': list(callers)}}, tag='caller', project='id')
-        facts = ['id', 'node_type', 'attributes.process_state']
+        facts = ['id', 'node_type', *FACTS, 'ctime']
         query.append(orm.ProcessNode, with_incoming='caller', edge_project='label', project=facts)
-        called = [(pk, kind, state, callers[caller] or key) for caller, pk, kind, state, key in query.iterall()]
-        found |= {
-            pk: CalledJob(key, state) for pk, kind, state, key in called if kind == orm.CalcJobNode.class_node_type
+        level = {
+            pk: Called(callers[caller] or key, kind, state, bool(paused), name, status, ctime)
+            for caller, pk, kind, state, paused, name, status, ctime, key in query.all()
         }
-        callers = {pk: key for pk, kind, _, key in called if kind == orm.WorkChainNode.class_node_type}
+        found |= level
+        callers = {pk: one.step for pk, one in level.items() if one.kind == orm.WorkChainNode.class_node_type}
     return found
+
+
+def called_jobs(process: orm.ProcessNode) -> dict[int, Called]:
+    """CalcJobs that a process called, itself or further down, by PK."""
+    return {pk: one for pk, one in called(process).items() if one.kind == orm.CalcJobNode.class_node_type}
+
+
+def unfinished(process: orm.ProcessNode) -> dict[int, Called]:
+    """A process and those that it called, as far as they have not ended, by PK."""
+    facts = [process.base.attributes.get(name.partition('.')[2], None) for name in FACTS]
+    state, paused, name, status = facts
+    own = Called('', process.node_type, state, bool(paused), name, status, process.ctime)
+    return {pk: one for pk, one in ({process.pk: own} | called(process)).items() if one.state not in TERMINATED}
+
+
+def is_overdue(process: Called) -> bool:
+    """Whether a process was submitted long ago and has not begun."""
+    return process.state == 'created' and datetime.now(UTC) - process.ctime > LATEST_START
+
+
+def held_up(process: orm.ProcessNode) -> list[str]:
+    """Name a process, and those that it called, where they are paused or have not begun for minutes."""
+    lines = []
+    for pk, one in unfinished(process).items():
+        if one.paused:
+            lines.append(f'{one.name}<{pk}> is paused: {one.status or "no reason is given"}')
+        elif is_overdue(one):
+            lines.append(f'{one.name}<{pk}> has not begun for more than {LATEST_START.seconds // 60} minutes')
+    return lines[:MOST_HELD_UP]
 
 
 def jobs(process: orm.ProcessNode) -> list[orm.CalcJobNode]:
     """CalcJobs that a process called, itself or further down."""
-    if not (called := called_jobs(process)):
+    if not (pks := list(called_jobs(process))):
         return []
-    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(called)}})
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': pks}})
     found: list[orm.CalcJobNode] = query.order_by({orm.CalcJobNode: 'id'}).all(flat=True)
     return found
 
 
 def job_counts(campaign: orm.WorkChainNode) -> tuple[int, int]:
     """Jobs running and done; asked for every other second."""
-    called = called_jobs(campaign).values()
-    ended = sum(job.state in TERMINATED for job in called)
-    return len(called) - ended, ended
+    found = called_jobs(campaign).values()
+    ended = sum(job.state in TERMINATED for job in found)
+    return len(found) - ended, ended
 
 
 def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
@@ -258,8 +299,8 @@ def _seconds(process: orm.ProcessNode) -> float:
 
 def _seconds_in_codes(process: orm.ProcessNode) -> float:
     """Seconds that workers report; jobs side by side add up."""
-    if not (called := called_jobs(process)):
+    if not (pks := list(called_jobs(process))):
         return 0.0
-    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': list(called)}}, tag='job')
+    query = orm.QueryBuilder().append(orm.CalcJobNode, filters={'id': {'in': pks}}, tag='job')
     query.append(orm.Dict, with_incoming='job', edge_filters={'label': 'summary'}, project=['attributes.seconds'])
     return float(sum(seconds or 0.0 for seconds in query.all(flat=True)))

@@ -188,7 +188,7 @@ def find_scores(potentials: Sequence[str]) -> list[Score]:
     return [Score(*row) for row in query.all()]
 
 
-def rows(query: orm.QueryBuilder, columns: dict[str, str], limit: int | None = None) -> Iterator[list[Any]]:
+def rows(query: orm.QueryBuilder, columns: dict[str, str], limit: int | None = None) -> list[list[Any]]:
     """Values of what a query finds, in the order of the columns, without loading a node.
 
     Parameters
@@ -203,12 +203,14 @@ def rows(query: orm.QueryBuilder, columns: dict[str, str], limit: int | None = N
     query.add_projection('node', list(columns.values()))
     if limit is not None:
         query.limit(limit)
-    yield from query.iterall()
+    # All at once: while a query is half read, SQLite lets nobody write, and a reader may be a pager.
+    found: list[list[Any]] = query.all()
+    return found
 
 
 def potential_rows(query: orm.QueryBuilder, limit: int | None = None) -> Iterator[list[Any]]:
     """Values of potentials: ``POTENTIAL_COLUMNS``, then ``SCORE_HEADS``; a row per score, one where there is none."""
-    found = list(rows(query, POTENTIAL_COLUMNS, limit))
+    found = rows(query, POTENTIAL_COLUMNS, limit)
     scores: dict[str, list[Score]] = defaultdict(list)
     for score in find_scores([row[0] for row in found]):
         scores[score.potential].append(score)

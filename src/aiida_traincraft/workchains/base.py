@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from asyncio import InvalidStateError
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property, partial
+from types import TracebackType
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida.engine import WorkChain
+from aiida.engine import ProcessBuilder, ProcessState, WorkChain
 from aiida.engine.processes.workchains.awaitable import Awaitable, construct_awaitable
 
 from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.calculations.stored_config import StoredConfig
+from aiida_traincraft.data.locks import alone_at, wait_for_writers
 from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.config.codes import CODE_ROLES, CodeConfig, TorchCodeConfig
 
@@ -68,6 +72,11 @@ class TraincraftWorkChain(WorkChain):
             'plugins', valid_type=orm.SinglefileData, dynamic=True, help='Python files with further plugins.'
         )
 
+    def init(self) -> None:
+        """Begin, or go on in another worker."""
+        super().init()
+        wait_for_writers()
+
     @cached_property
     def config(self) -> StoredConfig:
         """The config, read once."""
@@ -112,11 +121,8 @@ class TraincraftWorkChain(WorkChain):
 
     def submit_once(self, key: str, process: type, inputs: dict[str, Any]) -> orm.ProcessNode:
         """Submit a child, or adopt the one submitted under this key before this WorkChain was interrupted."""
-        if (child := self._adopted(key)) is not None:
-            return child
         metadata = inputs.get('metadata', {}) | {'call_link_label': key}
-        node: orm.ProcessNode = self.submit(process, **(inputs | {'metadata': metadata}))
-        return node
+        return self._child(key, process, inputs | {'metadata': metadata})
 
     def call_once(self, key: str, function: Callable[..., Any], **inputs: Any) -> Any:
         """Call a calcfunction, or take the outputs of the call that finished under this key before an interruption."""
@@ -138,6 +144,17 @@ class TraincraftWorkChain(WorkChain):
         self._insert_awaitable(fresh)
         self.runner.call_on_process_finish(fresh.pk, partial(self.call_soon, self._on_awaitable_finished, fresh))
 
+    def callback_excepted(
+        self, _callback: Callable[..., Any], exception: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End a WorkChain that fails when it is told of a child; the engine marks it only, and it waits for ever."""
+        if self.state == ProcessState.WAITING:
+            # Told once already, it does not wait any more.
+            with suppress(InvalidStateError):
+                self._state.interrupt(exception)
+                return
+        super().callback_excepted(_callback, exception, trace)
+
     def _sent_again(self, job: orm.ProcessNode) -> orm.ProcessNode | None:
         """Child in the place of a job that died; None if it did not, or too often."""
         process = job.process_class if isinstance(job, orm.CalcJobNode) else None
@@ -153,12 +170,9 @@ class TraincraftWorkChain(WorkChain):
         which = f'{tries + 1} of {MAX_TRIES}'
         self.report(f'{job.process_label}<{job.pk}> died and is sent again ({which}): {job.exit_message}')
         key = f'{key}{TRY}{tries + 1}'
-        if (child := self._adopted(key)) is not None:
-            return child
         builder = job.get_builder_restart()
         builder.metadata.call_link_label = key
-        node: orm.ProcessNode = self.submit(builder)
-        return node
+        return self._child(key, builder, {})
 
     def failed(self, children: Iterable[orm.ProcessNode]) -> str | None:
         """Describe the first child that did not end well, None if all did."""
@@ -170,6 +184,19 @@ class TraincraftWorkChain(WorkChain):
 
     def _code_config(self, role: str) -> CodeConfig:
         return self.config.codes.of(role)
+
+    def _child(self, key: str, process: type | ProcessBuilder, inputs: dict[str, Any]) -> orm.ProcessNode:
+        """Child of a key: an adopted one, or a new one.
+
+        Another worker may be here too, for the same WorkChain, if one of the two was taken for dead: the database lets
+        one of them look and store at a time. The child is stored with its checkpoint, or not at all.
+        """
+        with alone_at(self.node):
+            if (child := self._adopted(key)) is not None:
+                return child
+            fresh = self.runner.instantiate_process(process, **inputs)
+        node: orm.ProcessNode = self.runner.submit(fresh)
+        return node
 
     def _adopted(self, key: str) -> orm.ProcessNode | None:
         """Child that was submitted under a key before and can still be waited for."""

@@ -37,6 +37,9 @@ class ThrottledWorkChain(TraincraftWorkChain):
         for current in self._awaitables:
             if current.pk == awaitable.pk:
                 super()._on_awaitable_finished(current)
+                if not hasattr(current, 'resolved'):
+                    # Another job was sent in its place.
+                    return
                 break
         if self.state == ProcessState.WAITING:
             self.resume()

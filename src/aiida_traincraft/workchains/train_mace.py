@@ -10,7 +10,6 @@ from aiida.plugins import CalculationFactory
 
 from aiida_traincraft.calculations.functions.committees import make_committee
 from aiida_traincraft.calculations.functions.gathering import gather_dataset
-from aiida_traincraft.calculations.mace_data import MaceDataCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.leakage import find_known, tell
 from aiida_traincraft.data.level_of_theory import full_level_hash
@@ -22,7 +21,6 @@ from aiida_traincraft.workchains.seams.trainer import define_train_ports
 from aiida_traincraft.workchains.throttled import ThrottledWorkChain
 from aiida_traincraft.workchains.train_mace_member import TrainMaceMemberWorkChain
 
-MAX_TRIES = 2
 LEAST_MEMBERS = 2
 """Members that must succeed for a committee still to have a spread."""
 
@@ -41,7 +39,8 @@ class TrainMaceWorkChain(ThrottledWorkChain):
         del spec.inputs['initial']
         spec.outline(
             cls.prepare,
-            while_(cls.needs_data)(cls.send_data, cls.inspect_data),
+            cls.send_data,
+            cls.inspect_data,
             while_(cls.has_work)(cls.fill_slots, cls.collect),
             cls.results,
         )
@@ -62,32 +61,19 @@ class TrainMaceWorkChain(ThrottledWorkChain):
         except ValueError as error:
             return self.exit_codes.ERROR_BAD_DATA.format(reason=error)
         self.ctx.datasets = {name: node.uuid for name, node in datasets.items()}
-        self.ctx.data_tries = 0
         self.ctx.queue = list(range(training.committee))
         self.ctx.running, self.ctx.ended = {}, {}
         return None
 
-    def needs_data(self) -> bool:
-        """Whether the data are not there yet."""
-        return 'data' not in self.ctx or not self.ctx.data.is_finished_ok
-
     def send_data(self) -> ToContext:
         """Write the data where the trainings run."""
-        self.ctx.data_tries += 1
         parameters = {'training': self.config.training.model_dump(mode='json')} | self.device_of('mace_train')
         inputs = self.job_inputs('mace_train') | self._sources() | {'parameters': orm.Dict(parameters)}
-        return ToContext(
-            data=self.submit_once(f'data_{self.ctx.data_tries}', CalculationFactory('traincraft.mace_data'), inputs)
-        )
+        return ToContext(data=self.submit_once('data', CalculationFactory('traincraft.mace_data'), inputs))
 
     def inspect_data(self) -> ExitCode | None:
         """Stop before anything is trained if the installed MACE cannot do it."""
         if (reason := self.failed([self.ctx.data])) is None:
-            return None
-        codes = MaceDataCalculation.exit_codes
-        died = (codes.ERROR_NO_RESULT.status, codes.ERROR_OUT_OF_WALLTIME.status)
-        if self.ctx.data.exit_status in died and self.ctx.data_tries < MAX_TRIES:
-            self.report(f'the job that sends the data died and is tried again: {reason}')
             return None
         return self.exit_codes.ERROR_DATA_FAILED.format(reason=reason)
 

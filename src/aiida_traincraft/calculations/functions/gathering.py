@@ -72,7 +72,7 @@ def choose_labels(
         filters={'attributes.levels_of_theory': {'contains': [level]}, 'attributes.n_test': {'>': 0.0}},
     )
     # What such a dataset has from its parent is found with the parent.
-    known |= {row.structure for (dataset,) in tests.iterall() for row in dataset.new_rows if row.split == 'test'}
+    known |= {row.structure for dataset in tests.all(flat=True) for row in dataset.new_rows if row.split == 'test'}
     tested, n_tested, rows = frozenset(known), 0, []
     for uuid, fingerprint, structure, system, group in _found(level, labels, filters):
         if structure in tested or (group in groups and system != ISOLATED_ATOM):
@@ -111,4 +111,4 @@ def _found(level: str, labels: ManifestData | None, filters: orm.Dict | None) ->
             project=['uuid', *(f'attributes.{name}' for name in ('fingerprint', 'structure', 'system', 'group'))],
             tag='label',
         )
-        yield from query.order_by({'label': 'id'}).iterall()
+        yield from query.order_by({'label': 'id'}).all()
