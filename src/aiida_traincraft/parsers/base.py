@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from aiida.parsers import Parser
 from aiida_traincraft.calculations.base import STDERR, STDOUT
 from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.science.worker.main import RESULT_FILE
-from aiida_traincraft.science.workspace import digest_file
+from aiida_traincraft.science.workspace import check_digests
 
 TIMED_OUT = 'Timeout ('
 """What Python's faulthandler says of a process that it ends."""
@@ -52,14 +53,19 @@ class WorkerParser(Parser):
             result = json.loads(self.retrieved.base.repository.get_object_content(RESULT_FILE))
         except FileNotFoundError:
             reason = self._last_words()
-            self.parse_dead(folder, reason)
+            try:
+                self.parse_dead(folder, reason)
+            # What a dying job wrote may be anything.
+            except Exception as error:
+                reason += f'; what it left cannot be used: {type(error).__name__}: {error}'
             return self.exit(self._silent_end(), reason)
         except ValueError as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{RESULT_FILE}: {error}')
         try:
             if result['status'] not in ('ok', 'error'):
                 raise ValueError(f'status is {result["status"]!r}')
-            _check_digests(result.get('digests', {}), folder)
+            if result['status'] == 'ok':
+                _check_products(result['digests'], folder, self.node.process_class.RETRIEVE_TEMPORARY)
             failed = self.parse_result(result, folder)
             if failed is None and result['status'] != 'ok':
                 failed = self.exit(KINDS[result['kind']], str(result['message']))
@@ -117,11 +123,9 @@ class WorkerParser(Parser):
         return content.decode(errors='replace')
 
 
-def _check_digests(digests: dict[str, str], folder: Path) -> None:
-    """Refuse files that are not what the job wrote: cut or changed on their way."""
-    for name, digest in digests.items():
-        path = folder / name
-        if not path.is_file():
-            raise ValueError(f'{name} did not come back')
-        if digest_file(path) != digest:
-            raise ValueError(f'{name} is not what the job wrote ({path.stat().st_size} bytes came back)')
+def _check_products(told: Mapping[str, str], folder: Path, patterns: Sequence[str]) -> None:
+    """Refuse products that are not what the job wrote, and those that it did not tell."""
+    check_digests(folder, told)
+    found = {str(path.relative_to(folder)) for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    if unknown := sorted(found - told.keys()):
+        raise ValueError(f'{RESULT_FILE} has no digest of {", ".join(unknown)}')

@@ -22,7 +22,7 @@ class PaceActivesetParser(WorkerParser):
         if result['status'] != 'ok':
             return None
         before = self.node.inputs.potential
-        (folder / YAML).write_bytes(before.base.repository.get_object_content(YAML, mode='rb'))
+        (folder / YAML).write_bytes(before.read_file(YAML))
         potential = PacePotentialData(
             folder / YAML,
             e0=before.e0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,22 @@ def input_path(workspace: Workspace | None, path: str, key: str) -> Path:
     except (OSError, ValueError, RuntimeError):
         pass
     raise ValueError(f'"{key}": there is no file {path!r}: give an absolute path, or one relative to {folder}')
+
+
+def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Refuse files that are not what was written: cut or changed on their way.
+
+    Raises
+    ------
+    ValueError
+        With the name of the file.
+    """
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f'{name} did not arrive')
+        if digest_file(path) != digest:
+            raise ValueError(f'{name} is not what was written ({path.stat().st_size} bytes arrived)')
 
 
 def digest_file(path: Path) -> str:

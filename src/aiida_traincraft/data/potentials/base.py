@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,39 @@ class PotentialData(orm.Data):
         """Names of the files that the node holds."""
         return list(self.base.repository.list_object_names())
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files, as they were when the node was made; older nodes do not tell."""
+        return dict(self.base.attributes.get('digests', {}))
+
+    def keep_digests(self) -> None:
+        """Keep the digests of all files, to hold whoever reads them against."""
+        contents = {name: self.base.repository.get_object_content(name, mode='rb') for name in self.files}
+        self.base.attributes.set('digests', {name: sha256(content).hexdigest() for name, content in contents.items()})
+
+    def read_file(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises
+        ------
+        ValueError
+            If it is not what was stored.
+        """
+        content: bytes = self.base.repository.get_object_content(name, mode='rb')
+        if sha256(content).hexdigest() != self.digests.get(name, sha256(content).hexdigest()):
+            raise ValueError(f'{name} of potential {self.uuid} is not what was stored: its file is damaged')
+        return content
+
     def write_files(self, folder: Path) -> None:
-        """Copy the potential's files into a folder."""
+        """Copy the potential's files into a folder.
+
+        Raises
+        ------
+        ValueError
+            If a file is not what was stored.
+        """
         for name in self.files:
-            (folder / name).write_bytes(self.base.repository.get_object_content(name, mode='rb'))
+            (folder / name).write_bytes(self.read_file(name))
 
     def get_calculator(self, head: str | None = None, device: str = 'cpu') -> Any:
         """ASE calculator with absolute energies; ``results['uncertainty']`` while ``with_uncertainty`` is set.

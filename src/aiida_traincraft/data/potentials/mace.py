@@ -80,6 +80,7 @@ class MacePotentialData(PotentialData):
                 'metrics': metrics or {},
             }
         )
+        self.keep_digests()
 
     @property
     def n_models(self) -> int:
@@ -157,6 +158,7 @@ class MacePotentialData(PotentialData):
             'dtype': self.dtype,
             'e0': dict(heads[chosen]['e0']),
             'elements': self.elements,
+            'digests': self.digests,
         }
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
