@@ -77,7 +77,10 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
         self._plain, self._plain_e0 = self._full, dict.fromkeys(self.counts, 0.0)
         if fast is not None:
             own_e0 = check_fast(fast)
-            self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
+            try:
+                self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
+            except Exception as error:
+                raise ValueError(f'potential {fast.name} cannot be read: {error}') from error
             if list(self._plain.basis.elements_name) != self.elements:
                 raise ValueError(f'{fast.name} and {potential.name} are of different elements')
             self._plain_e0 |= dict(zip(self.elements, own_e0, strict=bool(own_e0)))

@@ -235,6 +235,8 @@ class _Bond(BaseModel):
     radcoefficients: Table
     rcut: Length
     dcut: Number
+    prehc: Number
+    lambdahc: Number
 
     def radial(self) -> _Radial:
         """Radial functions of the pair."""

@@ -42,7 +42,8 @@ def load_basis(path: Path) -> Any:
     check_potential(path)
     try:
         return import_pyace().ACEBBasisSet(str(path))
-    except RuntimeError as error:
+    # Exceptions of C++ come as several kinds.
+    except Exception as error:
         raise ValueError(f'potential {path.name} cannot be read: {error}') from error
 
 
