@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from damage import LONG, QUICK, damages
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from aiida_traincraft.science.models.ace_file import (
 )
 from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.training.ace.basis import basis_config
+from damage import LONG, QUICK, damages
 
 pyace = pytest.importorskip('pyace')
 
@@ -65,15 +65,21 @@ def foreign(folder, name):
     return rest
 
 
+def try_numbers(folder, name):
+    """Numbers, or None where they are refused by the name of the file."""
+    try:
+        return numbers(folder)
+    except ValueError as error:
+        if name not in str(error):
+            raise
+        return None
+
+
 def check_damaged(potential, tmp_path, data, name):
     shutil.copytree(potential, tmp_path, dirs_exist_ok=True)
-    content = (potential / name).read_bytes()
-    (tmp_path / name).write_bytes(data.draw(damages(content)))
-    try:
-        found = numbers(tmp_path)
-    except ValueError as error:
-        assert name in str(error)
-    else:
+    (tmp_path / name).write_bytes(data.draw(damages((potential / name).read_bytes())))
+    found = try_numbers(tmp_path, name)
+    if found is not None:
         np.testing.assert_allclose(found, numbers(potential), rtol=1e-9)
 
 
@@ -83,13 +89,9 @@ def check_foreign(potential, tmp_path, data, name):
     damaged = data.draw(damages(content))
     shutil.copytree(potential, tmp_path, dirs_exist_ok=True)
     (tmp_path / name).write_bytes(damaged)
-    try:
-        found = numbers(tmp_path)
-    except ValueError as error:
-        assert name in str(error)
-    else:
-        if len(damaged) < len(content) and content.startswith(damaged):
-            np.testing.assert_allclose(found, numbers(potential), rtol=1e-6)
+    found = try_numbers(tmp_path, name)
+    if found is not None and len(damaged) < len(content) and content.startswith(damaged):
+        np.testing.assert_allclose(found, numbers(potential), rtol=1e-6)
 
 
 @pytest.mark.parametrize('name', NAMES)
