@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,6 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.engine import ExitCode
 from aiida.plugins import ParserFactory
-
-from aiida_traincraft.science.workspace import digest_file
 
 RECORDED = Path(__file__).parents[1] / 'recorded'
 
@@ -71,18 +68,6 @@ def parse() -> Callable[[orm.CalcJobNode, Path], Parsed]:
         return Parsed(node, exit_code, dict(parser.outputs))
 
     return run
-
-
-@pytest.fixture(scope='session')
-def with_digests() -> Callable[[str, Path], str]:
-    """Function that gives a result the digests of all files that lie in a folder."""
-
-    def tell(result: str, folder: Path) -> str:
-        files = [path for path in folder.rglob('*') if path.is_file()]
-        digests = {str(path.relative_to(folder)): digest_file(path) for path in files}
-        return json.dumps(json.loads(result) | {'digests': digests})
-
-    return tell
 
 
 @pytest.fixture(scope='session')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.base import STDERR, STDOUT
 from aiida_traincraft.science.errors import shortened
-from aiida_traincraft.science.worker.main import RESULT_FILE
-from aiida_traincraft.science.workspace import check_digests
+from aiida_traincraft.science.models.ace_check import check_fast, check_potential, read_active_set
+from aiida_traincraft.science.worker.main import RESULT_FILE, digest_result
+from aiida_traincraft.science.workspace import check_archive, check_digests
 
 TIMED_OUT = 'Timeout ('
 """What Python's faulthandler says of a process that it ends."""
@@ -29,6 +30,16 @@ KINDS = {
     'labels_dropped': 'ERROR_LABELS_DROPPED',
     'checkpoint_ignored': 'ERROR_CHECKPOINT_IGNORED',
 }
+
+CONTENT: dict[str, Callable[[Path], Any]] = {
+    '.yaml': check_potential,
+    '.yace': check_fast,
+    '.asi': read_active_set,
+    '.npz': check_archive,
+    '.model': check_archive,
+    '.pt': check_archive,
+}
+"""Judges of whole files, by their ending."""
 
 
 def check_count(name: str, found: int, told: int) -> None:
@@ -64,8 +75,10 @@ class WorkerParser(Parser):
         try:
             if result['status'] not in ('ok', 'error'):
                 raise ValueError(f'status is {result["status"]!r}')
+            if result.pop('digest', digest_result(result)) != digest_result(result):
+                raise ValueError(f'{RESULT_FILE} is not what the job wrote')
             if result['status'] == 'ok':
-                _check_products(result['digests'], folder, self.node.process_class.RETRIEVE_TEMPORARY)
+                _check_products(result.get('digests', {}), folder, self.node.process_class.RETRIEVE_TEMPORARY)
             failed = self.parse_result(result, folder)
             if failed is None and result['status'] != 'ok':
                 failed = self.exit(KINDS[result['kind']], str(result['message']))
@@ -124,8 +137,9 @@ class WorkerParser(Parser):
 
 
 def _check_products(told: Mapping[str, str], folder: Path, patterns: Sequence[str]) -> None:
-    """Refuse products that are not what the job wrote, and those that it did not tell."""
+    """Refuse products that are not what the job wrote; where it told no digest, those that are not whole."""
     check_digests(folder, told)
-    found = {str(path.relative_to(folder)) for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    if unknown := sorted(found - told.keys()):
-        raise ValueError(f'{RESULT_FILE} has no digest of {", ".join(unknown)}')
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(found):
+        if str(path.relative_to(folder)) not in told and (check := CONTENT.get(path.suffix)) is not None:
+            check(path)

@@ -134,8 +134,15 @@ def test_whole_files_are_read_with_and_without_their_digest(potential, tmp_path)
 def test_a_fast_form_that_lost_functions_at_the_end_of_a_line_is_refused(potential, tmp_path):
     lines = foreign(potential, NAMES[1]).splitlines(keepends=True)
     (tmp_path / 'cut.yace').write_bytes(b''.join(lines[:-3]))
-    with pytest.raises(ValueError, match=r'cut\.yace is damaged, or not the same potential .* for a cluster'):
+    with pytest.raises(ValueError, match=r'cut\.yace is damaged, or not of potential\.yaml: its functions are others'):
         PaceCalculator(potential / NAMES[0], E0, fast=tmp_path / 'cut.yace')
+
+
+def test_a_fast_form_of_a_potential_with_other_coefficients_is_refused(potential, tmp_path):
+    basis = _weaker(load_basis(potential / NAMES[0]))
+    basis.to_ACECTildeBasisSet().save_yaml(str(tmp_path / 'old.yace'))
+    with pytest.raises(ValueError, match=r'old\.yace is damaged, or not the same potential .* for a cluster'):
+        PaceCalculator(potential / NAMES[0], E0, fast=tmp_path / 'old.yace')
 
 
 @pytest.mark.parametrize(

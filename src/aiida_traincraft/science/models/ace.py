@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
-from aiida_traincraft.science.models.ace_check import check_fast, read_active_set
+from aiida_traincraft.science.models.ace_check import check_pair, read_active_set
 from aiida_traincraft.science.models.ace_file import load_basis, n_functions, probe_cluster
 from aiida_traincraft.science.models.cells import check_species, prepare_atoms
 from aiida_traincraft.science.models.pyace_import import import_pyace
@@ -76,7 +76,7 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
             self._graded.set_active_set([self._inverse[element] for element in self.elements])
         self._plain, self._plain_e0 = self._full, dict.fromkeys(self.counts, 0.0)
         if fast is not None:
-            own_e0 = check_fast(fast)
+            own_e0 = check_pair(potential, fast)
             try:
                 self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
             except Exception as error:

@@ -23,6 +23,8 @@ Length = Annotated[float, Field(gt=0, le=100)]
 Count = Annotated[int, Field(ge=1, le=1000)]
 Index = Annotated[int, Field(ge=0, le=1000)]
 Table = list[list[list[Number]]]
+Function = tuple[int, tuple[tuple[int, int, int], ...]]
+"""Number of the central element, and element, n and l of each factor."""
 Content = TypeVar('Content', bound=BaseModel)
 
 
@@ -58,6 +60,25 @@ def check_fast(path: Path) -> list[float]:
         As :func:`check_potential` does.
     """
     return _check(path, _Fast).E0
+
+
+def check_pair(potential: Path, fast: Path) -> list[float]:
+    """Check both forms of a potential: they have the same functions. A ``.yace`` does not tell how many it has.
+
+    Returns
+    -------
+    list
+        As of :func:`check_fast`.
+
+    Raises
+    ------
+    ValueError
+        If one is not whole, or the functions differ.
+    """
+    slow, quick = _check(potential, _Potential), _check(fast, _Fast)
+    if slow.functions() != quick.all_functions():
+        raise ValueError(f'{fast.name} is damaged, or not of {potential.name}: its functions are others')
+    return quick.E0
 
 
 def read_active_set(path: Path) -> dict[str, FloatArray]:
@@ -215,6 +236,17 @@ class _Potential(BaseModel):
         found, stated = sum(len(block.nbody) for block in self.species), self.metadata.get('nfunc')
         _require(stated is None or stated == str(found), f'it holds {found} functions, its metadata says {stated}')
 
+    def functions(self) -> set[Function]:
+        """What there is beside its coefficients, of all functions."""
+        elements = sorted({element for block in self.species for element in block.speciesblock.split()})
+        number = {element: index for index, element in enumerate(elements)}
+        found = set()
+        for block in self.species:
+            for function in block.nbody:
+                centre, *others = (number[element] for element in function.type.split())
+                found.add((centre, tuple(sorted(zip(others, function.nr, function.nl, strict=True)))))
+        return found
+
 
 def _pair(first: str, second: str) -> tuple[str, ...]:
     return (first,) if first == second else (first, second)
@@ -282,6 +314,14 @@ class _Fast(BaseModel):
                 _require(known, 'a function is of an element that is not there')
                 _check_function([radials[f'{number} {mu}'] for mu in function.mus], function.ns, function.ls)
                 _check_sizes(function, self.embeddings[number].ndensity)
+
+    def all_functions(self) -> set[Function]:
+        """What there is beside its coefficients, of all functions."""
+        return {
+            (function.mu0, tuple(sorted(zip(function.mus, function.ns, function.ls, strict=True))))
+            for functions in self.functions.values()
+            for function in functions
+        }
 
 
 def _check_sizes(function: _FastFunction, n_densities: int) -> None:
