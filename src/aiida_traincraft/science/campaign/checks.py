@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida_traincraft.science.campaign.geometries import (
     check_coverage,
     check_geometries,
+    check_neighbours,
     check_sampling,
     check_teacher,
 )
@@ -16,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     check_shared_sources,
     check_sampling,
     check_geometries,
+    check_neighbours,
     check_teacher,
     check_coverage,
     check_validators,

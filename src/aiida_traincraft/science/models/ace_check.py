@@ -136,7 +136,16 @@ def _read(text: str) -> Any:
         from ruamel.yaml import YAML
 
         return YAML(typ='base', pure=True).load(text)
-    return yaml.load(text, getattr(yaml, 'CBaseLoader', yaml.BaseLoader))  # noqa: S506
+
+    class Reader(getattr(yaml, 'CBaseLoader', yaml.BaseLoader)):  # type: ignore[misc]
+        """Refuses a key that is there twice: pyace takes the first, PyYAML the last."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key.value for key, _ in node.value]
+            _require(len(keys) == len(set(keys)), f'a key is there twice, of {", ".join(map(str, keys))[:200]}')
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(text, Reader)  # noqa: S506
 
 
 def _require(holds: bool, what: str) -> None:

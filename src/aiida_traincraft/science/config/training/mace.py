@@ -197,6 +197,10 @@ class MaceTraining(TrainerConfig):
     extra: dict[str, Any] = {}
     """Any other flag of ``mace_run_train``, as ``{ num_radial_basis = 10 }``."""
 
+    def neighbour_cutoff(self) -> float:
+        """That of one layer."""
+        return self.r_max
+
     def given_properties(self) -> frozenset[str]:
         """What models of its class give."""
         return model_properties(self.model)

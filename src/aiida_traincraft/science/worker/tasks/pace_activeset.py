@@ -44,7 +44,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Raises
     ------
     TaskError
-        ``bad_input`` if an element has fewer atoms than functions; ``no_result`` if a pyace tool fails.
+        ``bad_input`` if an element has fewer atoms than functions, or no atom has a neighbour within the cutoff;
+        ``no_result`` if a pyace tool fails.
     ValueError
         If the input cannot be used.
     """
@@ -73,6 +74,10 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     # Reads back what was written, and holds the two forms of the potential against each other.
     calculator = PaceCalculator(potential, e0, active_set=folder / ACTIVE_SET_FILE, fast=folder / FAST_FILE)
     check = check_active_set(calculator, structures, float(parameters['gamma_lo']), int(parameters['seed']))
+    if check.gamma_rattled is None:
+        raise TaskError(
+            'bad_input', f'{check.message}: raise the cutoff ({plain.cutoff:g} Å), or add denser structures'
+        )
     descriptors = np.array([calculator.descriptor(structure.atoms) for structure in structures])
     np.savez_compressed(folder / 'descriptors.npz', descriptors=descriptors)
     largest = max(float(np.abs(matrix).max()) for matrix in read_active_set(folder / ACTIVE_SET_FILE).values())
