@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,18 @@ class PotentialData(orm.Data):
     def elements(self) -> list[str]:
         """Elements, alphabetical."""
         return list(self.base.attributes.get('elements'))
+
+    def lammps_types(self, elements: Sequence[str] | None) -> str:
+        """Elements of LAMMPS's atom types, by default all.
+
+        Raises
+        ------
+        ValueError
+            If the potential does not know one of them.
+        """
+        if unknown := sorted(set(elements or ()) - set(self.elements)):
+            raise ValueError(f'the potential has no {", ".join(unknown)}; it knows {", ".join(self.elements)}')
+        return ' '.join(elements or self.elements)
 
     @property
     def e0(self) -> dict[str, float]:

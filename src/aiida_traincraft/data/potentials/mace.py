@@ -167,9 +167,9 @@ class MacePotentialData(PotentialData):
         Raises
         ------
         ValueError
-            If the potential was trained without a form for LAMMPS.
+            If the potential was trained without a form for LAMMPS, or does not know an element.
         """
-        name, types = LAMMPS.format(0), ' '.join(elements or self.elements)
+        name, types = LAMMPS.format(0), self.lammps_types(elements)
         if name not in self.files:
             raise ValueError('there is no form for LAMMPS: train with lammps = "libtorch" or "mliap"')
         if self.metrics.get('lammps') == 'mliap':

@@ -105,7 +105,7 @@ class PacePotentialData(PotentialData):
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
         """Lines of a LAMMPS input (``units metal``) for atom types in the order of ``elements``."""
-        types = ' '.join(elements or self.elements)
+        types = self.lammps_types(elements)
         if not self.has_active_set:
             raise ValueError('LAMMPS needs the .yace file, which this potential has only with its active set')
         return f'pair_style pace product\npair_coeff * * {YACE} {types}\n'

@@ -62,7 +62,9 @@ def check_neighbours(preflight: Preflight) -> list[ConfigIssue]:
     training = preflight.config.training
     cutoff = training.neighbour_cutoff()
     issues: list[ConfigIssue] = []
-    for system in preflight.built if cutoff is not None else ():
+    if cutoff is None:
+        return issues
+    for system in preflight.built:
         if system.place.startswith('test_set') or not system.structures:
             continue
         shortest = [shortest_distance(structure.atoms) for structure in system.structures]
