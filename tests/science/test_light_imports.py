@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -24,3 +25,12 @@ def test_only_light_packages_are_imported_at_the_top(path):
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or '').partition('.')[0])
     assert found <= ALLOWED
+
+
+def test_a_campaign_is_checked_without_what_only_spectra_need(tmp_path):
+    """``scipy.signal`` takes half a second of CPU to import."""
+    code = (
+        'import sys, aiida_traincraft.science.campaign.checks; from aiida_traincraft.science import registry; '
+        '[registry.get("validator", name) for name in registry.names("validator")]; sys.exit("scipy.signal" in sys.modules)'
+    )
+    assert subprocess.run([sys.executable, '-c', code], check=False, cwd=tmp_path).returncode == 0

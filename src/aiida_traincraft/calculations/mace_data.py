@@ -67,6 +67,5 @@ class MaceDataCalculation(WorkerCalculation):
 def model_content(node: MacePotentialData | orm.SinglefileData) -> bytes:
     """Content of a model file; of a committee that of the first member."""
     if isinstance(node, MacePotentialData):
-        content: bytes = node.base.repository.get_object_content(MODEL.format(0), mode='rb')
-        return content
+        return node.read_file(MODEL.format(0))
     return bytes(node.get_content(mode='rb'))

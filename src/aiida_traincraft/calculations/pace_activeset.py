@@ -34,5 +34,5 @@ class PaceActivesetCalculation(WorkerCalculation):
         """Write training set and potential."""
         write_frames(folder / 'dataset.frames', self.inputs.dataset.iterate('train'))
         potential = self.inputs.potential
-        (folder / YAML).write_bytes(potential.base.repository.get_object_content(YAML, mode='rb'))
+        (folder / YAML).write_bytes(potential.read_file(YAML))
         return {'e0': potential.e0}

@@ -44,6 +44,5 @@ class PaceTrainCalculation(WorkerCalculation):
         if 'test_set' in self.inputs:
             write_extxyz(folder / 'test.extxyz', self.inputs.test_set.iterate('test'))
         if 'initial' in self.inputs:
-            content = self.inputs.initial.base.repository.get_object_content(YAML, mode='rb')
-            (folder / 'initial.yaml').write_bytes(content)
+            (folder / 'initial.yaml').write_bytes(self.inputs.initial.read_file(YAML))
         return {'e0': self.inputs.dataset.e0}

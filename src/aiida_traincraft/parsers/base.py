@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from aiida.parsers import Parser
 
 from aiida_traincraft.calculations.base import STDERR, STDOUT
 from aiida_traincraft.science.errors import shortened
-from aiida_traincraft.science.worker.main import RESULT_FILE
-from aiida_traincraft.science.workspace import digest_file
+from aiida_traincraft.science.models.ace_check import check_fast, check_potential, read_active_set
+from aiida_traincraft.science.worker.main import RESULT_FILE, digest_result
+from aiida_traincraft.science.workspace import check_archive, check_digests
 
 TIMED_OUT = 'Timeout ('
 """What Python's faulthandler says of a process that it ends."""
@@ -28,6 +30,16 @@ KINDS = {
     'labels_dropped': 'ERROR_LABELS_DROPPED',
     'checkpoint_ignored': 'ERROR_CHECKPOINT_IGNORED',
 }
+
+CONTENT: dict[str, Callable[[Path], Any]] = {
+    '.yaml': check_potential,
+    '.yace': check_fast,
+    '.asi': read_active_set,
+    '.npz': check_archive,
+    '.model': check_archive,
+    '.pt': check_archive,
+}
+"""Judges of whole files, by their ending."""
 
 
 def check_count(name: str, found: int, told: int) -> None:
@@ -52,14 +64,21 @@ class WorkerParser(Parser):
             result = json.loads(self.retrieved.base.repository.get_object_content(RESULT_FILE))
         except FileNotFoundError:
             reason = self._last_words()
-            self.parse_dead(folder, reason)
+            try:
+                self.parse_dead(folder, reason)
+            # What a dying job wrote may be anything.
+            except Exception as error:
+                reason += f'; what it left cannot be used: {type(error).__name__}: {error}'
             return self.exit(self._silent_end(), reason)
         except ValueError as error:
             return self.exit('ERROR_UNREADABLE_OUTPUT', f'{RESULT_FILE}: {error}')
         try:
             if result['status'] not in ('ok', 'error'):
                 raise ValueError(f'status is {result["status"]!r}')
-            _check_digests(result.get('digests', {}), folder)
+            if result.pop('digest', digest_result(result)) != digest_result(result):
+                raise ValueError(f'{RESULT_FILE} is not what the job wrote')
+            if result['status'] == 'ok':
+                _check_products(result.get('digests', {}), folder, self.node.process_class.RETRIEVE_TEMPORARY)
             failed = self.parse_result(result, folder)
             if failed is None and result['status'] != 'ok':
                 failed = self.exit(KINDS[result['kind']], str(result['message']))
@@ -117,11 +136,10 @@ class WorkerParser(Parser):
         return content.decode(errors='replace')
 
 
-def _check_digests(digests: dict[str, str], folder: Path) -> None:
-    """Refuse files that are not what the job wrote: cut or changed on their way."""
-    for name, digest in digests.items():
-        path = folder / name
-        if not path.is_file():
-            raise ValueError(f'{name} did not come back')
-        if digest_file(path) != digest:
-            raise ValueError(f'{name} is not what the job wrote ({path.stat().st_size} bytes came back)')
+def _check_products(told: Mapping[str, str], folder: Path, patterns: Sequence[str]) -> None:
+    """Refuse products that are not what the job wrote; where it told no digest, those that are not whole."""
+    check_digests(folder, told)
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(found):
+        if str(path.relative_to(folder)) not in told and (check := CONTENT.get(path.suffix)) is not None:
+            check(path)

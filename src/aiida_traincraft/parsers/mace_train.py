@@ -23,8 +23,7 @@ class MaceTrainParser(WorkerParser):
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Keep curve and checkpoint even of a job that was killed before it could report."""
         folder = Path(kwargs['retrieved_temporary_folder'])
-        results = sorted((folder / RESULTS).glob('*_train.txt'))
-        if results and (history := read_results(results[-1].read_text(encoding='utf-8'))):
+        if history := _history(folder):
             self.out('history', orm.Dict({'epochs': history}))
         exit_code = super().parse(**kwargs)
         if exit_code is not None and (checkpoint := newest_checkpoint(folder / RESTART)) is not None:
@@ -68,3 +67,12 @@ class MaceTrainParser(WorkerParser):
             descriptors.set_array('descriptors', np.load(folder / DESCRIPTORS_FILE, allow_pickle=False))
             self.out('descriptors', descriptors)
         return None
+
+
+def _history(folder: Path) -> list[dict[str, Any]]:
+    results = sorted((folder / RESULTS).glob('*_train.txt'))
+    try:
+        return read_results(results[-1].read_text(encoding='utf-8')) if results else []
+    # A damaged table costs only the history.
+    except Exception:
+        return []

@@ -12,6 +12,7 @@ from aiida.engine import ExitCode
 from aiida_traincraft.calculations.pace_activeset import DESCRIPTORS_FILE
 from aiida_traincraft.data.potentials.pace import ASI, YACE, YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.models.ace_check import check_pair
 
 
 class PaceActivesetParser(WorkerParser):
@@ -22,7 +23,8 @@ class PaceActivesetParser(WorkerParser):
         if result['status'] != 'ok':
             return None
         before = self.node.inputs.potential
-        (folder / YAML).write_bytes(before.base.repository.get_object_content(YAML, mode='rb'))
+        (folder / YAML).write_bytes(before.read_file(YAML))
+        check_pair(folder / YAML, folder / YACE)
         potential = PacePotentialData(
             folder / YAML,
             e0=before.e0,

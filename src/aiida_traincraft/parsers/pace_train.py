@@ -11,6 +11,7 @@ from aiida.engine import ExitCode
 from aiida_traincraft.calculations.pace_train import INTERIM_FILE, PARTIAL_FILE, TARGET_FILE
 from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.models.ace_check import check_potential
 from aiida_traincraft.science.training.ace.pacemaker import read_metrics
 
 
@@ -25,11 +26,11 @@ class PaceTrainParser(WorkerParser):
         exit_code = super().parse(**kwargs)
         folder = Path(kwargs['retrieved_temporary_folder'])
         if exit_code is not None and 'interim' not in self.outputs and 'potential' not in self.outputs:
-            # The task writes its interim file in one piece; pacemaker may be killed while it writes its own.
-            if (folder / INTERIM_FILE).is_file():
-                self.out('interim', self._potential(folder / INTERIM_FILE, {}))
-            elif _is_whole(folder / PARTIAL_FILE, folder / TARGET_FILE):
-                self.out('interim', self._potential(folder / PARTIAL_FILE, {}))
+            # pacemaker may be killed while it writes its own.
+            whole = _reads_well(folder / INTERIM_FILE), _is_whole(folder / PARTIAL_FILE, folder / TARGET_FILE)
+            if any(whole):
+                path = folder / (INTERIM_FILE if whole[0] else PARTIAL_FILE)
+                self.out('interim', self._potential(path, {}))
         return exit_code
 
     def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
@@ -47,7 +48,8 @@ class PaceTrainParser(WorkerParser):
     def _metrics(self, name: str) -> list[dict[str, Any]]:
         try:
             return read_metrics(self.retrieved.base.repository.get_object_content(name))
-        except (FileNotFoundError, ValueError):
+        # A damaged table costs only the history.
+        except Exception:
             return []
 
     def _potential(self, path: Path, result: dict[str, Any]) -> PacePotentialData:
@@ -61,10 +63,21 @@ class PaceTrainParser(WorkerParser):
         )
 
 
+def _reads_well(path: Path) -> bool:
+    """Whether a file is a potential from beginning to end."""
+    try:
+        check_potential(path)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_whole(path: Path, target: Path) -> bool:
     """Whether an interim potential was written to its end: it has as many lines as the target of the fit."""
-    if not (path.is_file() and target.is_file()):
-        return False
     return (
-        len(path.read_text(encoding='utf-8').splitlines()) >= len(target.read_text(encoding='utf-8').splitlines()) > 0
+        _reads_well(path)
+        and target.is_file()
+        and len(path.read_text(encoding='utf-8').splitlines())
+        >= len(target.read_text(encoding='utf-8', errors='replace').splitlines())
+        > 0
     )

@@ -92,11 +92,11 @@ class Structure:
             # Adding 0.0 turns −0.0 into 0.0.
             digest.update((np.round(np.asarray(lengths, '<f8'), HASH_DECIMALS) + 0.0).tobytes())
         digest.update(np.asarray(self.atoms.pbc, 'u1').tobytes())
-        digest.update(self._electronic_state())
+        digest.update(self.electronic_state())
         return digest.hexdigest()
 
-    def _electronic_state(self) -> bytes:
-        """What the frame says of magnetic moments, charge and spin; empty for the usual."""
+    def electronic_state(self) -> bytes:
+        """What the frame tells of magnetic moments, in the order of its atoms, charge and spin; empty for the usual."""
         told = b''
         name = next((key for key in STATE_ARRAYS if key in self.atoms.arrays), None)
         if name is not None:

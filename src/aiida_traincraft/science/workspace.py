@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,40 @@ def input_path(workspace: Workspace | None, path: str, key: str) -> Path:
     except (OSError, ValueError, RuntimeError):
         pass
     raise ValueError(f'"{key}": there is no file {path!r}: give an absolute path, or one relative to {folder}')
+
+
+def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Refuse files that are not what was written: cut or changed on their way.
+
+    Raises
+    ------
+    ValueError
+        With the name of the file.
+    """
+    for name, digest in digests.items():
+        path = folder / name
+        if not path.is_file():
+            raise ValueError(f'{name} did not arrive')
+        if digest_file(path) != digest:
+            raise ValueError(f'{name} is not what was written ({path.stat().st_size} bytes arrived)')
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a zip archive (what numpy and torch write) with a part that does not have its checksum.
+
+    Raises
+    ------
+    ValueError
+        With the name of the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    # Whatever a damaged archive does to those who read it.
+    except Exception as error:
+        raise ValueError(f'{path.name} is damaged: {type(error).__name__}: {error}') from error
+    if damaged is not None:
+        raise ValueError(f'{path.name} is damaged in {damaged}')
 
 
 def digest_file(path: Path) -> str:

@@ -31,6 +31,12 @@ class ExploreWorkChain(TraincraftWorkChain):
         spec.output('report', valid_type=orm.Dict, help='What each stage of the funnel dropped, and why.')
         spec.outline(cls.run_explorer, cls.inspect_explorer, cls.select)
         spec.exit_code(400, 'ERROR_EXPLORER_FAILED', message='The exploration failed: {reason}')
+        spec.exit_code(
+            401,
+            'ERROR_NOTHING_KNOWN',
+            message='Nothing was selected, by an uncertainty that says nothing: the active set is degenerate. Add '
+            'rattled and strained structures, or use fewer functions.',
+        )
 
     def run_explorer(self) -> ToContext:
         """Start the explorer."""
@@ -47,7 +53,7 @@ class ExploreWorkChain(TraincraftWorkChain):
             self.out(namespace, dict(self.ctx.explorer.outputs[namespace]))
         return None
 
-    def select(self) -> None:
+    def select(self) -> ExitCode | None:
         """Run the funnel."""
         parameters = {'seed': self.inputs.seed.value, 'budget': self.inputs.budget.value}
         calibration = self.inputs.get('calibration')
@@ -71,3 +77,7 @@ class ExploreWorkChain(TraincraftWorkChain):
         self.report(
             f'{report["n_candidates"]} candidates, {report["n_uncertain"]} uncertain, {report["n_selected"]} selected'
         )
+        if report['n_selected'] == 0 and self.inputs.potential.is_degenerate:
+            # A campaign would take it for a potential that knows all.
+            return self.exit_codes.ERROR_NOTHING_KNOWN
+        return None

@@ -9,7 +9,6 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, calcfunction, while_
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 from ase import Atoms
-from ase.data import atomic_numbers, ground_state_magnetic_moments
 
 from aiida_traincraft.calculations.functions.labels import make_label
 from aiida_traincraft.calculations.pw_inputs import structure_parameters
@@ -26,6 +25,7 @@ from aiida_traincraft.calculations.pw_setup import (
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.level_of_theory import LevelOfTheoryData
+from aiida_traincraft.science.atoms.moments import ground_moment
 from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.labelling.quantumespresso import Refusal
 from aiida_traincraft.science.structure import Structure
@@ -34,7 +34,7 @@ from aiida_traincraft.workchains.base import TraincraftWorkChain
 # Three different edges (Å): a cube would let degenerate orbitals hop between its axes and the SCF never settle.
 EDGES = (0.0, 0.15, 0.3)
 MOMENT_TOLERANCE = 0.1
-"""Difference from Hund's rules (Bohr magnetons) that is tolerated."""
+"""Difference from the moment of the ground level (Bohr magnetons) that is tolerated."""
 
 
 @calcfunction
@@ -47,7 +47,7 @@ def put_in_box(structure: TrainingStructureData, edge: orm.Float) -> TrainingStr
 
 
 class IsolatedAtomWorkChain(TraincraftWorkChain):
-    """Calculate an atom with the magnetic moment of Hund's rules.
+    """Calculate an atom with the magnetic moment of its ground level: that of Hund's rules, nearly always.
 
     Fixing the moment (``tot_magnetization``) comes first: an SCF that starts from a moment may lock in a wrong one and
     end well. It cannot be done where no electron of the minority spin is left (hydrogen): there the moment is only
@@ -133,7 +133,7 @@ class IsolatedAtomWorkChain(TraincraftWorkChain):
         return None
 
     def _moment(self) -> float:
-        return float(ground_state_magnetic_moments[atomic_numbers[self.ctx.element]])
+        return ground_moment(self.ctx.element)
 
     def _resolved(self) -> QuantumEspressoLabelling:
         section = self.config.labelling

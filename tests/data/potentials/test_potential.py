@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -7,6 +9,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111
 
 from aiida_traincraft.data.potentials.pace import PacePotentialData
+from aiida_traincraft.science.calculators.potential import load_potential
 
 
 @pytest.fixture
@@ -50,6 +53,22 @@ class TestWithoutPyace:
         node = PacePotentialData(yaml, {'Cu': 3.5, 'Al': 3.2}, 5.0, yace=yaml, asi=yaml)
         assert node.lammps_lines() == 'pair_style pace product\npair_coeff * * potential.yace Al Cu\n'
         assert node.lammps_lines(['Cu', 'Al']).endswith('Cu Al\n')
+
+    def test_a_file_that_is_not_what_was_stored_is_refused(self, yaml, tmp_path, monkeypatch):
+        node = PacePotentialData(yaml, {'Cu': 3.5}, 5.0).store()
+        digest = hashlib.sha256(b'a potential').hexdigest()
+        assert node.digests == node.job_table()['digests'] == {'potential.yaml': digest}
+        (tmp_path / 'potential.yaml').write_text('a potenzial')
+        with pytest.raises(ValueError, match=r'potential\.yaml is not what was written'):
+            load_potential(node.job_table(), tmp_path)
+        monkeypatch.setattr(type(node.base.repository), 'get_object_content', lambda *args, **keys: b'a potenzial')
+        with pytest.raises(ValueError, match='is not what was stored: its file is damaged'):
+            node.write_files(tmp_path)
+
+    def test_lammps_is_told_of_no_element_that_the_potential_lacks(self, yaml):
+        node = PacePotentialData(yaml, {'Cu': 3.5}, 5.0, yace=yaml, asi=yaml)
+        with pytest.raises(ValueError, match='has no Al; it knows Cu'):
+            node.lammps_lines(['Cu', 'Al'])
 
     def test_files_are_copied_out(self, yaml, tmp_path):
         node = PacePotentialData(yaml, {'Cu': 3.5}, 5.0, yace=yaml, asi=yaml).store()

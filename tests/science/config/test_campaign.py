@@ -339,3 +339,28 @@ def test_plugins_of_the_run(tmp_path):
     )
     assert load_campaign(path).labelling.calculator.type == 'own'
     assert issues({'run': {'name': 'x', 'plugins': 3}}).keys() >= {'run.plugins'}
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'words'),
+    [
+        ('timestep', 1e-15, 'greater than or equal to 0.01'),
+        ('timestep', 2000.0, 'less than or equal to 20'),
+        ('temperature', 1e7, 'less than or equal to 100000'),
+        ('friction', 1e-9, 'greater than or equal to 0.001'),
+    ],
+)
+def test_steps_and_temperatures_of_another_unit_are_refused(data, key, value, words):
+    data['exploration']['sampling'][key] = value
+    (issue,) = issues(data)
+    assert issue.path == f'exploration.sampling.{key}'
+    assert words in issue.message
+
+
+def test_a_wrong_unit_is_answered_in_words(data):
+    data['exploration']['max_force_error'] = '80 kcal/mol'
+    (issue,) = issues(data)
+    assert issue.path == 'exploration.max_force_error'
+    assert "(given '80 kcal/mol')" in issue.message
+    assert 'a number and its unit, meV/Å or eV/Å' in issue.message
+    assert r'\d' not in issue.message

@@ -233,3 +233,15 @@ def test_atoms_out_of_reach_of_an_element():
     turned.rotate(30, 'z', rotate_cell=True)
     pairs = list(near_pairs([Structure(atoms) for atoms in (slab, moved, turned)]))
     assert [pair[:2] for pair in pairs] == [(0, 2)]
+
+
+def test_magnetic_orders_and_charges_of_one_geometry_are_no_duplicates():
+    def iron(moments=(0.0, 0.0), **info):
+        atoms = bulk('Fe', cubic=True)
+        atoms.set_initial_magnetic_moments(moments)
+        return Structure(atoms, provenance={'info': info})
+
+    frames = [iron(), iron((2.2, 2.2)), iron((2.2, -2.2)), iron(charge=1)]
+    assert NearDuplicates().add_many([str(i) for i in range(4)], frames) == [None] * 4
+    assert not list(near_pairs(frames))
+    assert list(near_pairs([iron((2.2, -2.2)), iron((2.2, -2.2))])) == [(0, 1, 0.0)]

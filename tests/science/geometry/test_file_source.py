@@ -241,3 +241,14 @@ def test_types_of_lammps_need_their_elements(tmp_path):
     assert read()[0].atoms.get_chemical_symbols() == ['Cu', 'Zn']
     with pytest.raises(ValueError, match='is no LAMMPS dump without elements'):
         read(species=('Ni', 'Al'))
+
+
+@pytest.mark.parametrize('suffix', ['gz', 'bz2', 'xz'])
+def test_what_a_compressed_file_may_become_is_limited(workspace, suffix):
+    name = f'large.extxyz.{suffix}'
+    ase.io.write(workspace.root / name, [bulk('Cu', cubic=True)] * 1000)
+    assert (workspace.root / name).stat().st_size < 10_000
+    assert len(read(workspace, path=name, index=':')) == 1000
+    with pytest.raises(ValueError, match=r'large.* unpacks to more than 100000 bytes: raise "max_unpacked"'):
+        read(workspace, path=name, index=':', max_unpacked=100_000)
+    assert len(read(workspace, path='cu.extxyz', max_unpacked=1)) == 1

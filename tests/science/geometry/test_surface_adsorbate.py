@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from aiida_traincraft.science.atoms.conversion import to_pymatgen
 from aiida_traincraft.science.atoms.fragments import get_fragments
+from aiida_traincraft.science.geometry.builders.slab import SlabConfig, build_slabs
 from aiida_traincraft.science.geometry.builders.surface_adsorbate import (
     SurfaceAdsorbateConfig,
     build_surface_adsorbate,
+    find_sites,
 )
 
 SLAB = {'name': 'Cu', 'facet': 'fcc111', 'size': (3, 3, 4), 'a': 3.6, 'vacuum': 7.0}
@@ -113,3 +116,17 @@ def test_impossible_coverings(keys, message):
 def test_config_limits(keys, message):
     with pytest.raises(ValidationError, match=message):
         SurfaceAdsorbateConfig(slab=SLAB, adsorbate={'name': 'O'}, **keys)
+
+
+@pytest.mark.parametrize('facet', ['fcc111', 'fcc211', 'fcc110'])
+def test_sites_are_those_of_the_whole_slab(facet):
+    """Only the atoms of the surface are shown to pymatgen."""
+    from pymatgen.analysis.adsorption import AdsorbateSiteFinder
+
+    (slab,) = build_slabs(SlabConfig(**SLAB | {'facet': facet}))
+    finder = AdsorbateSiteFinder(to_pymatgen(slab), mi_vec=[0, 0, 1])
+    kinds = ('ontop', 'bridge')
+    told = finder.find_adsorption_sites(distance=1.4, symm_reduce=0, near_reduce=0.01, positions=kinds)
+    places, n_surface = find_sites(slab, kinds, 1.4)
+    assert places == pytest.approx(np.concatenate([told[kind] for kind in kinds]))
+    assert n_surface == len(finder.surface_sites)

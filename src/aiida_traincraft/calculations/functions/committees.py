@@ -27,7 +27,7 @@ def make_committee(**members: MacePotentialData) -> MacePotentialData:
             for pattern, found in paths.items():
                 if (own := pattern.format(0)) in node.files:
                     found.append(Path(name) / pattern.format(index))
-                    found[-1].write_bytes(node.base.repository.get_object_content(own, mode='rb'))
+                    found[-1].write_bytes(node.read_file(own))
         return MacePotentialData(
             paths[MODEL],
             architecture=first.architecture,

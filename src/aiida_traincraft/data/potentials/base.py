@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,18 @@ class PotentialData(orm.Data):
         """Elements, alphabetical."""
         return list(self.base.attributes.get('elements'))
 
+    def lammps_types(self, elements: Sequence[str] | None) -> str:
+        """Elements of LAMMPS's atom types, by default all.
+
+        Raises
+        ------
+        ValueError
+            If the potential does not know one of them.
+        """
+        if unknown := sorted(set(elements or ()) - set(self.elements)):
+            raise ValueError(f'the potential has no {", ".join(unknown)}; it knows {", ".join(self.elements)}')
+        return ' '.join(elements or self.elements)
+
     @property
     def e0(self) -> dict[str, float]:
         """Isolated-atom energies (eV) by element."""
@@ -73,10 +86,39 @@ class PotentialData(orm.Data):
         """Names of the files that the node holds."""
         return list(self.base.repository.list_object_names())
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files, as they were when the node was made; older nodes do not tell."""
+        return dict(self.base.attributes.get('digests', {}))
+
+    def keep_digests(self) -> None:
+        """Keep the digests of all files, to hold whoever reads them against."""
+        contents = {name: self.base.repository.get_object_content(name, mode='rb') for name in self.files}
+        self.base.attributes.set('digests', {name: sha256(content).hexdigest() for name, content in contents.items()})
+
+    def read_file(self, name: str) -> bytes:
+        """Content of a file.
+
+        Raises
+        ------
+        ValueError
+            If it is not what was stored.
+        """
+        content: bytes = self.base.repository.get_object_content(name, mode='rb')
+        if sha256(content).hexdigest() != self.digests.get(name, sha256(content).hexdigest()):
+            raise ValueError(f'{name} of potential {self.uuid} is not what was stored: its file is damaged')
+        return content
+
     def write_files(self, folder: Path) -> None:
-        """Copy the potential's files into a folder."""
+        """Copy the potential's files into a folder.
+
+        Raises
+        ------
+        ValueError
+            If a file is not what was stored.
+        """
         for name in self.files:
-            (folder / name).write_bytes(self.base.repository.get_object_content(name, mode='rb'))
+            (folder / name).write_bytes(self.read_file(name))
 
     def get_calculator(self, head: str | None = None, device: str = 'cpu') -> Any:
         """ASE calculator with absolute energies; ``results['uncertainty']`` while ``with_uncertainty`` is set.

@@ -45,6 +45,7 @@ class ForeignPotentialData(PotentialData):
                 'metrics': {},
             }
         )
+        self.keep_digests()
 
     @property
     def role(self) -> str:
@@ -59,8 +60,8 @@ class ForeignPotentialData(PotentialData):
 
     def job_table(self, head: str | None = None) -> dict[str, Any]:
         """Table of ``load_potential``."""
-        names = ('calculator', 'files')
-        return {'type': 'calculator'} | {name: self.base.attributes.get(name) for name in names}
+        content = {name: self.base.attributes.get(name) for name in ('calculator', 'files')}
+        return {'type': 'calculator', **content, 'digests': self.digests}
 
     def _store_file(self, path: Path, key: str) -> str:
         if not path.is_file():

@@ -80,6 +80,7 @@ class MacePotentialData(PotentialData):
                 'metrics': metrics or {},
             }
         )
+        self.keep_digests()
 
     @property
     def n_models(self) -> int:
@@ -157,6 +158,7 @@ class MacePotentialData(PotentialData):
             'dtype': self.dtype,
             'e0': dict(heads[chosen]['e0']),
             'elements': self.elements,
+            'digests': self.digests,
         }
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
@@ -165,9 +167,9 @@ class MacePotentialData(PotentialData):
         Raises
         ------
         ValueError
-            If the potential was trained without a form for LAMMPS.
+            If the potential was trained without a form for LAMMPS, or does not know an element.
         """
-        name, types = LAMMPS.format(0), ' '.join(elements or self.elements)
+        name, types = LAMMPS.format(0), self.lammps_types(elements)
         if name not in self.files:
             raise ValueError('there is no form for LAMMPS: train with lammps = "libtorch" or "mliap"')
         if self.metrics.get('lammps') == 'mliap':

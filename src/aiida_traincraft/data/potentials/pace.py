@@ -77,6 +77,7 @@ class PacePotentialData(PotentialData):
                 'has_active_set': asi is not None,
             }
         )
+        self.keep_digests()
 
     @property
     def baseline(self) -> str:
@@ -100,11 +101,11 @@ class PacePotentialData(PotentialData):
 
     def job_table(self, head: str | None = None) -> dict[str, Any]:
         """Table of ``load_potential``."""
-        return {'type': 'pace', 'e0': self.e0, 'active_set': self.has_active_set}
+        return {'type': 'pace', 'e0': self.e0, 'active_set': self.has_active_set, 'digests': self.digests}
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
         """Lines of a LAMMPS input (``units metal``) for atom types in the order of ``elements``."""
-        types = ' '.join(elements or self.elements)
+        types = self.lammps_types(elements)
         if not self.has_active_set:
             raise ValueError('LAMMPS needs the .yace file, which this potential has only with its active set')
         return f'pair_style pace product\npair_coeff * * {YACE} {types}\n'

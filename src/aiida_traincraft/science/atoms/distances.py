@@ -42,3 +42,18 @@ def minimum_distance(atoms: Atoms) -> float:
             return float(np.min(distances / (radii[first] + radii[second])))
         # Nothing so near: a sparse system, in which a wider search is cheap.
         scale *= 2.0
+
+
+def shortest_distance(atoms: Atoms) -> float | None:
+    """Shortest distance between two atoms (Å), periodic images included; None for an isolated atom.
+
+    Raises
+    ------
+    ValueError
+        As of :func:`minimum_distance`.
+    """
+    ratio = minimum_distance(atoms)
+    if ratio == float('inf'):
+        return None
+    # Another pair, of smaller atoms, may be relatively farther apart and yet closer.
+    return float(neighbor_list('d', atoms, ratio * 2 * covalent_radii[atoms.numbers].max() + 1e-6).min())

@@ -33,15 +33,15 @@ class EspressoConfig(CalculatorConfig):
     """Folder of the pseudopotentials, on the machine that calculates."""
     pseudopotentials: dict[str, str] = Field(min_length=1)
     """File in ``pseudo_dir`` of each element."""
-    ecutwfc: float = Field(gt=0)
+    ecutwfc: float = Field(ge=1, le=1000)
     """Cutoff of the wave functions (Ry)."""
     ecutrho: float | None = Field(default=None, gt=0)
     """Cutoff of the density (Ry); four times ``ecutwfc`` without."""
-    kpoints_distance: float = Field(default=0.2, gt=0)
+    kpoints_distance: float = Field(default=0.2, ge=0.005, le=10)
     """Largest distance between two k-points (1/Å, with the factor 2π)."""
     degauss: float | None = Field(default=None, gt=0)
     """Width of cold smearing (Ry); occupations are fixed without."""
-    vacuum: float = Field(default=6.0, gt=0)
+    vacuum: float = Field(default=6.0, gt=0, le=1000)
     """Vacuum (Å) on both sides along directions that are not periodic: pw.x knows periodic cells only."""
     parameters: dict[Namelist, dict[str, Any]] = {}
     """Further keywords of pw.x by namelist: ``{ ELECTRONS = { mixing_beta = 0.3 } }``."""

@@ -36,7 +36,7 @@ class FhiAimsConfig(CalculatorConfig):
     """Spin polarisation; atoms start from their initial magnetic moments (Bohr magnetons)."""
     relativistic: str = 'atomic_zora scalar'
     """Treatment of relativity, as FHI-aims calls it."""
-    kpoints_distance: float = Field(default=0.2, gt=0)
+    kpoints_distance: float = Field(default=0.2, ge=0.005, le=10)
     """Largest distance between two k-points (1/Å, with the factor 2π); for crystals."""
     parameters: dict[str, Any] = {}
     """Further keywords of ``control.in``: ``{ sc_accuracy_rho = 1e-5 }``."""

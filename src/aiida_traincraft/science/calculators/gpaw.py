@@ -22,15 +22,15 @@ class GpawConfig(CalculatorConfig):
     elements: ClassVar[frozenset[str] | None] = None
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['gpaw'] = 'gpaw'
-    ecut: float = Field(default=500.0, gt=0)
+    ecut: float = Field(default=500.0, ge=10, le=10_000)
     """Cutoff of the plane waves (eV)."""
     xc: str = 'PBE'
     """Functional, as GPAW calls it."""
-    kpoints_distance: float = Field(default=0.2, gt=0)
+    kpoints_distance: float = Field(default=0.2, ge=0.005, le=10)
     """Largest distance between two k-points (1/Å, with the factor 2π)."""
     smearing: float | None = Field(default=None, gt=0)
     """Width of Fermi-Dirac smearing (eV); GPAW's own without."""
-    vacuum: float = Field(default=6.0, gt=0)
+    vacuum: float = Field(default=6.0, gt=0, le=1000)
     """Vacuum (Å) on both sides along directions that are not periodic: plane waves know periodic cells only."""
     parameters: dict[str, Any] = {}
     """Further arguments of ``gpaw.GPAW``: ``{ convergence = { energy = 1e-6 } }``."""

@@ -18,11 +18,11 @@ class LennardJonesConfig(CalculatorConfig):
     elements: ClassVar[frozenset[str] | None] = None
     properties: ClassVar[frozenset[str] | None] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['lennard_jones'] = 'lennard_jones'
-    sigma: float = Field(gt=0)
+    sigma: float = Field(ge=0.01, le=100)
     """Distance of zero energy (Å)."""
     epsilon: float = Field(gt=0)
     """Depth of the well (eV)."""
-    rc: float = Field(gt=0)
+    rc: float = Field(ge=0.01, le=1000)
     """Cutoff (Å); energy and forces go to zero smoothly over its last third."""
 
     @model_validator(mode='after')

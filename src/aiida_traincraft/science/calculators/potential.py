@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.workspace import check_digests
 
 
 def load_potential(
@@ -40,10 +41,12 @@ def load_potential(
     Raises
     ------
     ValueError
-        If the type is unknown, or a file is absent, damaged or does not belong to the others.
+        If the type is unknown, or a file is absent, damaged, does not belong to the others or, where the table tells
+        ``digests`` (SHA-256 of each), is not what was written.
     ModuleNotFoundError
         If the potential's own package (python-ace, mace-torch) is not installed.
     """
+    check_digests(folder, table.get('digests', {}))
     # Each package is only on the compute nodes that need it.
     match table['type']:
         case 'pace':

@@ -5,11 +5,11 @@ from __future__ import annotations
 from aiida_traincraft.science.campaign.geometries import (
     check_coverage,
     check_geometries,
+    check_neighbours,
     check_sampling,
     check_teacher,
 )
 from aiida_traincraft.science.campaign.preflight import Check
-from aiida_traincraft.science.campaign.reach import check_reach
 from aiida_traincraft.science.campaign.shared_sources import check_shared_sources
 from aiida_traincraft.science.campaign.validators import check_validators
 
@@ -17,8 +17,8 @@ CHECKS: tuple[Check, ...] = (
     check_shared_sources,
     check_sampling,
     check_geometries,
+    check_neighbours,
     check_teacher,
     check_coverage,
-    check_reach,
     check_validators,
 )

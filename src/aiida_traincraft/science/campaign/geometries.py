@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from aiida_traincraft.science.atoms.distances import shortest_distance
 from aiida_traincraft.science.calculators import (
     NEEDED,
     check_cell_sizes,
@@ -54,6 +55,29 @@ def check_geometries(preflight: Preflight) -> list[ConfigIssue]:
     return [
         ConfigIssue(f'{system.place}.geometry', system.error) for system in preflight.built if system.error is not None
     ]
+
+
+def check_neighbours(preflight: Preflight) -> list[ConfigIssue]:
+    """Find systems to train on in which the potential would see no neighbour of any atom: nothing could be learnt."""
+    training = preflight.config.training
+    cutoff = training.neighbour_cutoff()
+    issues: list[ConfigIssue] = []
+    if cutoff is None:
+        return issues
+    for system in preflight.built:
+        if system.place.startswith('test_set') or not system.structures:
+            continue
+        shortest = [shortest_distance(structure.atoms) for structure in system.structures]
+        nearest = min((distance for distance in shortest if distance is not None), default=None)
+        if nearest is not None and nearest >= cutoff:
+            issues.append(
+                ConfigIssue(
+                    'training',
+                    f'the cutoff ({cutoff:g} Å) leaves every atom of {system.place} "{system.config.name}" without a '
+                    f'neighbour: its shortest distance is {nearest:.2f} Å. Raise the cutoff to twice that',
+                )
+            )
+    return issues
 
 
 def check_teacher(preflight: Preflight) -> list[ConfigIssue]:

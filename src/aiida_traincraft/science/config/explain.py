@@ -45,6 +45,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | 
             message = f'expected a valid array of tables: write [[{_dotted(keys)}]] in place of [{_dotted(keys)}]'
         elif item['type'] in ('model_type', 'model_attributes_type', 'dict_type'):
             message = f'expected a table{given}'
+        elif item['type'] == 'string_pattern_mismatch':
+            message = f'not of the form that is wanted{given}: {_described(model, tuple(item["loc"]))}'
         else:
             text = item['msg'].removeprefix('Value error, ')
             message = text[:1].lower() + text[1:] + given
@@ -85,6 +87,18 @@ def _resolve(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[tuple[
             keys.append(part)
         allowed = sorted({name for found in models for name in found.model_fields})
     return tuple(keys), allowed
+
+
+def _described(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
+    """What a key is, in the words of its description."""
+    current: Any = model
+    found = ''
+    for part in loc:
+        holders = [holder for holder in _models_in(current) if part in holder.model_fields]
+        if holders:
+            field = holders[0].model_fields[str(part)]
+            current, found = field.annotation, field.description or found
+    return ' '.join(found.split())
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -132,20 +132,21 @@ class TrainerConfig(PluginConfig):
         """What its potentials give."""
         return frozenset({'energy', 'forces', 'stress'})
 
+    def neighbour_cutoff(self) -> float | None:
+        """Distance (Å) up to which its potentials see neighbours; None: not told."""
+        return None
+
     def needed_labels(self) -> frozenset[str]:
         """What labels must hold beside energies and forces."""
         return frozenset()
-
-    def reach(self) -> float | None:
-        """Distance (Å) up to which atoms are neighbours in its potentials; None: not told."""
-        return None
 
 
 class ForceErrorLimit(StrictModel):
     """A force error that is accepted, in place of thresholds of the uncertainty."""
 
     max_force_error: str | None = Field(default=None, pattern=r'^\s*\d+(\.\d*)?\s*(meV|eV)/(Å|A|Angstrom)\s*$')
-    """Accepted error of the force on an atom, with its unit, such as "80 meV/Å": each cycle, thresholds of the
+    """Accepted error of the force on an atom: a number and its unit, meV/Å or eV/Å (Å may be A or Angstrom), such as
+    "80 meV/Å". Each cycle, thresholds of the
     uncertainty are found on the sealed test set that keep it. Those given stay in force where none can be found."""
     confidence: float = Field(default=0.9, ge=0.5, le=0.999)
     """Share of the atoms whose force error the calibrated bound has to cover (no unit)."""

@@ -174,12 +174,16 @@ def _length(atoms: Atoms) -> float:
 
 
 def kind(structure: Structure) -> Kind:
-    """What near duplicates share: periodic directions, and composition (reduced if there are any)."""
+    """What near duplicates share: periodicity, composition (reduced if there is any), magnetic moments, charge, spin.
+
+    Moments are compared atom by atom, whatever the geometry: no ferromagnet is thrown away for its antiferromagnet.
+    """
     numbers, counts = np.unique(structure.atoms.numbers, return_counts=True)
     n_periodic = int(structure.atoms.pbc.sum())
     if n_periodic and len(counts):
         counts = counts // np.gcd.reduce(counts)
-    return (n_periodic, *numbers.tolist(), *counts.tolist())
+    state = structure.electronic_state()
+    return (n_periodic, *numbers.tolist(), *counts.tolist(), *state)
 
 
 class _Forest:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import lzma
 import re
 import zlib
 from pathlib import Path
 from typing import TextIO
 
-from ase.io.formats import UnknownFileTypeError, filetype, open_with_compression
+from ase.io.formats import UnknownFileTypeError, filetype, get_compression, open_with_compression
 
 from aiida_traincraft.science.atoms.sizes import check_size
 
+BLOCK = 65_536
 MOST_COLUMNS = 100_000
 """Columns of the atoms of an extxyz."""
 _UNREADABLE = (UnknownFileTypeError, OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -29,6 +31,37 @@ _DECLARATIONS: dict[str, tuple[range | None, str, str]] = {
     'vasp-xdatcar': (None, '.*[A-Za-z]', _NUMBERS),
 }
 """Of ASE's names of formats: lines that may have the number (all of them without), the line before, and the line."""
+
+
+def check_unpacked_size(path: Path, limit: int, key: str) -> None:
+    """Refuse a compressed file that becomes too large: ASE unpacks it whole, and every frame of it takes memory.
+
+    Parameters
+    ----------
+    path
+        The file; one that is not compressed passes.
+    limit
+        Most bytes.
+    key
+        Key that gives the path, for the errors.
+
+    Raises
+    ------
+    ValueError
+        If it unpacks to more.
+    """
+    if get_compression(str(path))[1] is None:
+        return
+    # Reading it says what else is wrong with it.
+    with contextlib.suppress(*_UNREADABLE), open_with_compression(str(path), 'rb') as handle:
+        for read in itertools.count(BLOCK, BLOCK):
+            if not handle.read(BLOCK):
+                return
+            if read > limit:
+                raise ValueError(
+                    f'"{key}": {path.name} unpacks to more than {limit} bytes: raise "max_unpacked" if that is meant, '
+                    'or cut the file'
+                )
 
 
 def check_declared_sizes(path: Path, format: str | None, key: str) -> None:

@@ -69,7 +69,7 @@ class Interstitial(StrictModel):
     """Atoms, placed one by one in the largest voids."""
     position: tuple[Fraction, Fraction, Fraction] | None = None
     """Place in fractions of the vectors of the repeated cell, in place of ``count``."""
-    min_distance: float = Field(default=1.0, gt=0)
+    min_distance: float = Field(default=1.0, gt=0, le=100)
     """Least distance to every other atom (Å)."""
 
     @model_validator(mode='after')

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
-
-from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.atoms.distances import shortest_distance
 from aiida_traincraft.science.datasets.health import DENSITY_UNIT
 from aiida_traincraft.science.structure import Structure
 
@@ -39,10 +36,6 @@ def measure(structure: Structure) -> Measures:
     """Measure a structure."""
     atoms = structure.atoms
     density = atoms.get_masses().sum() / atoms.get_volume() * DENSITY_UNIT if atoms.pbc.all() else None
-    ratio, shortest = minimum_distance(atoms), None
-    if ratio != float('inf'):
-        # Another pair, of smaller atoms, may be relatively farther apart and yet closer.
-        distances = neighbor_list('d', atoms, ratio * 2 * covalent_radii[atoms.numbers].max() + 1e-6)
-        shortest = float(distances.min())
     lengths = tuple(float(length) for length in atoms.cell.lengths())
-    return Measures(structure.formula, len(atoms), lengths, None if density is None else float(density), shortest)
+    density = None if density is None else float(density)
+    return Measures(structure.formula, len(atoms), lengths, density, shortest_distance(atoms))

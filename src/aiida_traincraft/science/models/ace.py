@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +11,13 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
-from aiida_traincraft.science.models.ace_file import load_basis, n_functions
+from aiida_traincraft.science.models.ace_check import check_pair, read_active_set
+from aiida_traincraft.science.models.ace_file import load_basis, n_functions, probe_cluster
 from aiida_traincraft.science.models.cells import check_species, prepare_atoms
 from aiida_traincraft.science.models.pyace_import import import_pyace
+
+PROBE_TOLERANCE = 1e-6
+"""Of energies (eV/atom), absolute and relative: the two evaluators of pyace agree to 1e-9."""
 
 
 class PaceCalculator(Calculator):  # type: ignore[misc]
@@ -69,15 +72,19 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
         if active_set is not None:
             self._inverse = self._load_active_set(active_set)
             self._graded = pyace.PyACECalculator(basis)
-            self._graded.set_active_set(str(active_set))
+            # What was checked, not the file: pyace crashes on a damaged one.
+            self._graded.set_active_set([self._inverse[element] for element in self.elements])
         self._plain, self._plain_e0 = self._full, dict.fromkeys(self.counts, 0.0)
         if fast is not None:
-            if not fast.is_file():
-                raise ValueError(f'potential {fast} does not exist')
-            self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
+            own_e0 = check_pair(potential, fast)
+            try:
+                self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
+            except Exception as error:
+                raise ValueError(f'potential {fast.name} cannot be read: {error}') from error
             if list(self._plain.basis.elements_name) != self.elements:
                 raise ValueError(f'{fast.name} and {potential.name} are of different elements')
-            self._plain_e0 = dict(zip(self.elements, read_yace_e0(fast), strict=True))
+            self._plain_e0 |= dict(zip(self.elements, own_e0, strict=bool(own_e0)))
+            self._check_same(fast.name, potential.name)
         self._with_uncertainty = False
 
     @property
@@ -164,6 +171,20 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
         inverse = self._require_active_set()
         return {element: rows @ inverse[element] for element, rows in self.projections(atoms).items() if len(rows)}
 
+    def _check_same(self, fast: str, potential: str) -> None:
+        """Hold the two forms of the potential against each other: one that lost functions can be read all the same."""
+        atoms = probe_cluster(self.elements, self.cutoff)
+        own_e0 = [self._plain_e0[symbol] for symbol in atoms.get_chemical_symbols()]
+        found, expected = np.zeros(len(atoms)), np.zeros(len(atoms))
+        for engine, energies, shift in ((self._plain, found, own_e0), (self._full, expected, 0.0)):
+            self._evaluate(atoms, engine, projections=False)
+            energies += np.asarray(engine.results['energies'], float) - shift
+        if not np.allclose(found, expected, rtol=PROBE_TOLERANCE, atol=PROBE_TOLERANCE):
+            raise ValueError(
+                f'{fast} is damaged, or not the same potential as {potential}: {found.sum():.6g} eV in place of '
+                f'{expected.sum():.6g} eV for a cluster of {len(atoms)} atoms'
+            )
+
     def _evaluate(self, atoms: Atoms, engine: Any, projections: bool) -> Atoms:
         check_species(atoms, self.elements)
         ready = prepare_atoms(atoms, self.cutoff)
@@ -182,10 +203,7 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
         return self._inverse
 
     def _load_active_set(self, path: Path) -> dict[str, FloatArray]:
-        if not path.is_file():
-            raise ValueError(f'active set {path} does not exist')
-        with np.load(path) as archive:
-            inverse = {element: archive[element] for element in archive.files}
+        inverse = read_active_set(path)
         expected = {element: (count, count) for element, count in self.counts.items()}
         found = {element: matrix.shape for element, matrix in inverse.items()}
         if found != expected:
@@ -193,9 +211,3 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
                 f'active set {path.name} belongs to another potential: it has {found}, expected {expected}'
             )
         return inverse
-
-
-def read_yace_e0(path: Path) -> list[float]:
-    """Isolated-atom energies (eV) that a ``.yace`` itself adds, one per element, alphabetical."""
-    match = re.search(r'^E0:\s*\[(.*)\]', path.read_text(encoding='utf-8'), flags=re.MULTILINE)
-    return [float(value) for value in match.group(1).split(',')] if match else []

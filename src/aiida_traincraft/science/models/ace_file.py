@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 
+from aiida_traincraft.science.errors import TaskError
+from aiida_traincraft.science.models.ace_check import add_checksum, check_potential
+from aiida_traincraft.science.models.cells import prepare_atoms
 from aiida_traincraft.science.models.pyace_import import import_pyace
 
 Pair = tuple[str, str]
@@ -24,6 +27,9 @@ CORE_MARGIN = 0.02
 CORE_FRACTION = 0.7
 """Largest onset of the core repulsion, as a fraction of the sum of the covalent radii."""
 
+PROBE_SPACING = 0.45
+"""Distance of neighbours in a probe, as a fraction of the cutoff."""
+
 
 def load_basis(path: Path) -> Any:
     """Load a potential as pyace's ``ACEBBasisSet``.
@@ -31,19 +37,14 @@ def load_basis(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If the file is absent, cannot be read, or holds another number of functions than its metadata says: a file
-        cut at the end of a line loads without complaint.
+        If the file is absent, cannot be read, or is not whole.
     """
-    if not path.is_file():
-        raise ValueError(f'potential {path} does not exist')
+    check_potential(path)
     try:
-        basis = import_pyace().ACEBBasisSet(str(path))
-    except RuntimeError as error:
+        return import_pyace().ACEBBasisSet(str(path))
+    # Exceptions of C++ come as several kinds.
+    except Exception as error:
         raise ValueError(f'potential {path.name} cannot be read: {error}') from error
-    found, stated = sum(n_functions(basis).values()), dict(basis.metadata).get('nfunc')
-    if stated is not None and int(stated) != found:
-        raise ValueError(f'potential {path.name} is damaged: it holds {found} functions, its metadata says {stated}')
-    return basis
 
 
 def n_functions(basis: Any) -> dict[str, int]:
@@ -107,6 +108,11 @@ def write_potential(config: Any, path: Path, e0: Mapping[str, float]) -> None:
     """Write a ``BBasisConfiguration`` atomically, with the isolated-atom energies (eV) and its size as metadata.
 
     The file format has no place for E0: an isolated atom has zero energy, and who evaluates the potential adds E0.
+
+    Raises
+    ------
+    TaskError
+        ``no_result``: what was read back is not what was to be written.
     """
     basis = import_pyace().ACEBBasisSet(config)
     clear_metadata(config)
@@ -114,4 +120,26 @@ def write_potential(config: Any, path: Path, e0: Mapping[str, float]) -> None:
     config.metadata['E0'] = json.dumps({element: e0[element] for element in basis.elements_name})
     partial = path.with_name(path.name + '.partial')
     config.save(str(partial))
+    add_checksum(partial)
+    atoms = probe_cluster(list(basis.elements_name), basis.cutoffmax)
+    expected, found = (_energy(form, atoms) for form in (basis, load_basis(partial)))
+    if not np.isclose(found, expected, rtol=1e-9, atol=1e-9):
+        raise TaskError(
+            'no_result', f'{path.name} gives {found:.9g} eV for a cluster of {len(atoms)} atoms, not {expected:.9g} eV'
+        )
     partial.rename(path)
+
+
+def _energy(basis: Any, atoms: Atoms) -> float:
+    calculator = import_pyace().PyACECalculator(basis)
+    calculator.calculate(prepare_atoms(atoms, basis.cutoffmax))
+    return float(calculator.results['energy'])
+
+
+def probe_cluster(elements: Sequence[str], cutoff: float) -> Atoms:
+    """Irregular cluster in which atoms of all elements have neighbours of all elements within the cutoff (Å)."""
+    side = next(n for n in range(2, 10) if n**3 >= 2 * len(elements))
+    sites = np.stack(np.meshgrid(*[np.arange(side, dtype=float)] * 3), axis=-1).reshape(-1, 3)
+    rng = np.random.default_rng(0)
+    positions = PROBE_SPACING * cutoff * (sites + rng.uniform(-0.1, 0.1, sites.shape))
+    return Atoms([elements[index % len(elements)] for index in range(len(sites))], positions)

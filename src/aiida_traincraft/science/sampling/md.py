@@ -37,15 +37,15 @@ class MdConfig(SamplerConfig):
     aliases: ClassVar[tuple[str, ...]] = ('dynamics', 'molecular_dynamics', 'nve', 'nvt', 'npt', 'langevin')
     needs_calculator: ClassVar[bool] = True
     type: Literal['md'] = 'md'
-    temperature: float | None = Field(default=None, gt=0)
+    temperature: float | None = Field(default=None, ge=0.01, le=100_000)
     """Temperature (K)."""
-    temperature_start: float | None = Field(default=None, gt=0)
+    temperature_start: float | None = Field(default=None, ge=0.01, le=100_000)
     """Temperature at the start of a linear ramp (K), in place of ``temperature``."""
-    temperature_end: float | None = Field(default=None, gt=0)
+    temperature_end: float | None = Field(default=None, ge=0.01, le=100_000)
     """Temperature at its end (K)."""
-    timestep: float = Field(default=2.0, gt=0)
+    timestep: float = Field(default=2.0, ge=0.01, le=20)
     """Time step (fs)."""
-    friction: float = Field(default=10.0, gt=0)
+    friction: float = Field(default=10.0, ge=0.001, le=10_000)
     """Friction of the thermostat (1/ps)."""
     steps: int = Field(default=1000, ge=1)
     """Steps, without the equilibration."""
@@ -61,7 +61,7 @@ class MdConfig(SamplerConfig):
     """Constant volume, or constant pressure."""
     pressure: float = Field(default=0.0, ge=-100, le=1000)
     """Pressure (GPa) of ``npt``."""
-    barostat: float = Field(default=1000.0, gt=0)
+    barostat: float = Field(default=1000.0, ge=1, le=1_000_000)
     """Time (fs) in which the cell responds, in ``npt``."""
     cell: Literal['hydrostatic', 'full'] = 'hydrostatic'
     """Whether ``npt`` scales the cell alone, or lets its shape change too (for solids only)."""

@@ -32,7 +32,7 @@ class NormalModesConfig(SamplerConfig):
     aliases: ClassVar[tuple[str, ...]] = ('phonons', 'modes')
     needs_calculator: ClassVar[bool] = True
     type: Literal['normal_modes'] = 'normal_modes'
-    temperature: float = Field(gt=0)
+    temperature: float = Field(ge=0.01, le=100_000)
     """Temperature of the vibrations (K)."""
     n: int = Field(default=10, ge=1)
     """Frames; an exploration keeps those of them that are uncertain."""
@@ -40,7 +40,7 @@ class NormalModesConfig(SamplerConfig):
     """Amplitudes by equipartition, or with zero-point motion (Bose-Einstein)."""
     relax: bool = True
     """Whether the atoms are relaxed in their cell first, so that the vibrations are about a minimum."""
-    fmax: float = Field(default=0.01, gt=0)
+    fmax: float = Field(default=0.01, ge=1e-8, le=10)
     """The relaxation ends when the force on every atom is below this (eV/Å)."""
     displacement: float = Field(default=0.01, gt=0, le=0.1)
     """Displacement of the finite differences of the forces (Å)."""

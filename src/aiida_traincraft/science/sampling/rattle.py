@@ -28,7 +28,7 @@ class RattleConfig(SamplerConfig):
     type: Literal['rattle'] = 'rattle'
     n: int = Field(default=10, ge=1)
     """Frames."""
-    stdev: float = Field(default=0.05, ge=0)
+    stdev: float = Field(default=0.05, ge=0, le=10)
     """Standard deviation of each Cartesian displacement (Å)."""
     strain: float = Field(default=0.0, ge=0, lt=0.5)
     """Each of the six components of a random strain is uniform in [-strain, strain]."""

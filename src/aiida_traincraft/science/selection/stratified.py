@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.selection.pool import PickConfig, Pool, StageResult
 
-Temperature = Annotated[float, Field(ge=0)]
+Temperature = Annotated[float, Field(ge=0, le=100_000)]
 Quota = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -28,7 +28,7 @@ COLUMNS = ('time (ps)', 'ensemble', 'temperature (K)', 'total energy (eV/atom)',
 class ThermostatConfig(ValidatorConfig):
     """What validators that run Langevin dynamics share."""
 
-    temperature: float = Field(gt=0)
+    temperature: float = Field(ge=0.01, le=100_000)
     """Temperature (K)."""
     runs: int = Field(default=3, ge=1, le=100)
     """Independent trajectories, each with its own seed."""
@@ -36,9 +36,9 @@ class ThermostatConfig(ValidatorConfig):
     """Length of each at constant temperature, without the equilibration (ps)."""
     equilibration: float = Field(default=1.0, ge=0, le=1000)
     """Dynamics before anything is measured (ps)."""
-    timestep: float = Field(default=1.0, gt=0, le=10)
+    timestep: float = Field(default=1.0, ge=0.01, le=10)
     """Time step (fs)."""
-    friction: float = Field(default=10.0, gt=0)
+    friction: float = Field(default=10.0, ge=0.001, le=10_000)
     """Friction of the thermostat (1/ps)."""
     min_distance: float = Field(default=0.5, ge=0)
     """A trajectory ends when two atoms are closer than this fraction of the sum of their covalent radii."""

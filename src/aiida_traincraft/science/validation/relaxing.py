@@ -24,7 +24,7 @@ LARGEST_CHANGE = 3.0
 class CrystalValidatorConfig(StructureValidatorConfig):
     """What validators share that relax a crystal, its cell included, first."""
 
-    fmax: float = Field(default=0.001, gt=0)
+    fmax: float = Field(default=0.001, ge=1e-8, le=10)
     """A relaxation ends when the force on every atom (eV/Å) and the stress times the volume per atom (eV) are below
     this."""
     steps: int = Field(default=500, ge=1, le=100_000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from ase import units
 from scipy.fft import next_fast_len
-from scipy.signal import find_peaks
 
 from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray
 
@@ -198,6 +197,9 @@ def find_bands(wavenumbers: FloatArray, intensities: FloatArray) -> FloatArray:
     """Wavenumbers (cm⁻¹) of the peaks that rise by two percent of the highest, ascending."""
     # The Hann window leaves dips of -2.7 percent and rises of 0.8 percent beside a peak.
     intensities = np.maximum(intensities, 0.0)
+    # Imported here: it takes half a second.
+    from scipy.signal import find_peaks
+
     places, _ = find_peaks(intensities, prominence=LEAST_PROMINENCE * intensities.max())
     left, middle, right = intensities[places - 1], intensities[places], intensities[places + 1]
     spacing = (wavenumbers[places + 1] - wavenumbers[places - 1]) / 2

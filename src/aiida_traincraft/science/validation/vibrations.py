@@ -35,25 +35,25 @@ IMAGINARY = -20.0
 class SpectrumConfig(StructureValidatorConfig):
     """What infrared and Raman spectra share."""
 
-    fmax: float = Field(default=0.001, gt=0)
+    fmax: float = Field(default=0.001, ge=1e-8, le=10)
     """The relaxation of the atoms ends when the force on every atom is below this (eV/Å); the cell stays."""
     displacement: float = Field(default=0.01, gt=0, le=0.1)
     """Displacement of the finite differences (Å)."""
     runs: int = Field(default=4, ge=0, le=100)
     """Independent trajectories; 0 gives the harmonic spectrum only."""
-    temperature: float = Field(default=60.0, gt=0)
+    temperature: float = Field(default=60.0, ge=0.01, le=100_000)
     """Temperature of the trajectories (K); at higher ones peaks leave the harmonic ones by anharmonicity."""
     length: float = Field(default=4.0, gt=0, le=1000)
     """Length of each at constant energy (ps)."""
     equilibration: float = Field(default=1.0, ge=0, le=1000)
     """Langevin dynamics before each (ps)."""
-    friction: float = Field(default=10.0, gt=0)
+    friction: float = Field(default=10.0, ge=0.001, le=10_000)
     """Friction of the Langevin dynamics (1/ps)."""
-    timestep: float = Field(default=0.5, gt=0, le=2)
+    timestep: float = Field(default=0.5, ge=0.01, le=2)
     """Time step (fs)."""
     interval: int = Field(default=2, ge=1)
     """Steps between two values of the dipole or polarizability, together no longer than 3 fs."""
-    window: float = Field(default=2.0, gt=0)
+    window: float = Field(default=2.0, ge=0.01, le=1000)
     """Longest lag of the autocorrelation (ps): peaks are 33 cm⁻¹ ps wide divided by it."""
 
     @model_validator(mode='after')

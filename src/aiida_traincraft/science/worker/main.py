@@ -9,6 +9,7 @@ time.
 from __future__ import annotations
 
 import faulthandler
+import hashlib
 import importlib
 import json
 import platform
@@ -64,11 +65,20 @@ def run_task(folder: Path) -> dict[str, Any]:
         traceback.print_exc()
         result = {'status': 'error', 'kind': 'bad_input', 'message': f'{type(error).__name__}: {error}'}
     result |= {'seconds': round(time.monotonic() - start, 3), 'versions': versions()}
+    # As it will be read: keys become text.
+    result = json.loads(json.dumps(result, allow_nan=False))
+    result['digest'] = digest_result(result)
     partial = folder / f'{RESULT_FILE}.partial'
     partial.write_text(json.dumps(result, allow_nan=False), encoding='utf-8')
     # A rename is atomic: the parser never sees half a file.
     partial.rename(folder / RESULT_FILE)
     return result
+
+
+def digest_result(result: dict[str, Any]) -> str:
+    """SHA-256 of a result, without the digest that it may tell itself."""
+    rest = {key: value for key, value in result.items() if key != 'digest'}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _digests(folder: Path, patterns: list[str]) -> dict[str, str]:

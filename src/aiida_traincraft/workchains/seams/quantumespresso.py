@@ -12,6 +12,7 @@ from aiida_pseudo.data.pseudo import UpfData
 
 from aiida_traincraft.calculations.pw_setup import find_family, find_pseudos, level_content, resolve, unfit
 from aiida_traincraft.calculations.pw_version import newest_version
+from aiida_traincraft.science.atoms.moments import ground_moment
 from aiida_traincraft.science.config.labelling.quantumespresso import QuantumEspressoLabelling
 from aiida_traincraft.science.errors import ConfigIssue
 from aiida_traincraft.science.labelling.quantumespresso import upf_functional
@@ -52,6 +53,11 @@ class QuantumEspressoLabeller(Labeller[QuantumEspressoLabelling]):
                 resolve(self.section, elements)
             except ValueError as error:
                 issues.append(self.issue('ecutwfc', str(error)))
+        for element in sorted(elements):
+            try:
+                ground_moment(element)
+            except ValueError as error:
+                issues.append(self.issue('pseudo_family', str(error)))
         for element, moment in self.section.magnetic_moments.items():
             where = f'magnetic_moments.{element}'
             if element not in elements:

@@ -7,7 +7,8 @@ import pytest
 from ase.build import bulk
 
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
-from aiida_traincraft.science.models.ace import PaceCalculator, read_yace_e0
+from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.ace_check import check_fast
 from aiida_traincraft.science.structure import Structure, write_frames
 from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
 from aiida_traincraft.science.worker.main import run_task
@@ -39,7 +40,7 @@ def test_active_set_fast_potential_and_descriptors(tmp_path, potential, copper_f
     assert 0.3 < result['gamma_rattled'] < 5
     with np.load(tmp_path / 'descriptors.npz') as archive:
         assert archive['descriptors'].shape == (30, 40)
-    assert read_yace_e0(tmp_path / 'potential.yace') == [3.51]
+    assert check_fast(tmp_path / 'potential.yace') == [3.51]
     calculator = PaceCalculator(tmp_path / 'potential.yaml', E0, tmp_path / 'potential.asi')
     assert max(calculator.gamma(frame.atoms).max() for frame in copper_frames) <= 1.02
 

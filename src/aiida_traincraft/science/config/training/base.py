@@ -43,6 +43,10 @@ class PaceTraining(TrainerConfig):
     holdout_fraction: float = Field(default=0.15, gt=0, lt=0.9)
     """Fraction of the training structures held out for the ridge scan."""
 
+    def neighbour_cutoff(self) -> float:
+        """The radial cutoff."""
+        return self.cutoff
+
     @model_validator(mode='after')
     def _orders(self) -> PaceTraining:
         if (self.nradmax_by_orders is None) != (self.lmax_by_orders is None):
@@ -52,7 +56,3 @@ class PaceTraining(TrainerConfig):
         if not self.ridge:
             raise ValueError('"ridge" needs at least one value')
         return self
-
-    def reach(self) -> float:
-        """Cutoff (Å)."""
-        return self.cutoff

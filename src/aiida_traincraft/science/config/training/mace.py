@@ -197,8 +197,8 @@ class MaceTraining(TrainerConfig):
     extra: dict[str, Any] = {}
     """Any other flag of ``mace_run_train``, as ``{ num_radial_basis = 10 }``."""
 
-    def reach(self) -> float:
-        """Cutoff (Å) of a layer."""
+    def neighbour_cutoff(self) -> float:
+        """That of one layer."""
         return self.r_max
 
     def given_properties(self) -> frozenset[str]:

@@ -30,7 +30,7 @@ class FilledNanotubeConfig(BuilderConfig):
     """What is inside."""
     count: int = Field(ge=1, le=1000)
     """Number of guests."""
-    min_distance: float = Field(default=2.5, gt=0.5)
+    min_distance: float = Field(default=2.5, gt=0.5, le=100)
     """Least distance between atoms of two guests, and of a guest and the tube (Å)."""
 
 

@@ -33,7 +33,7 @@ class LiquidConfig(BuilderConfig):
     """Edges of the box (Å), in place of the density."""
     tolerance: float = Field(default=2.0, gt=0, le=5)
     """Least distance (Å) of atoms of different molecules, across the border of the box too."""
-    seconds: float = Field(default=120.0, gt=0)
+    seconds: float = Field(default=120.0, gt=0, le=86_400)
     """Time (s) after which packing is given up."""
 
     @model_validator(mode='after')

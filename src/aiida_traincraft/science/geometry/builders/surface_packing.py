@@ -34,7 +34,7 @@ class SurfacePackingConfig(BuilderConfig):
     """Vacuum (Å) above the molecules and below the slab, each half of it."""
     tolerance: float = Field(default=2.0, gt=0, le=5)
     """Least distance (Å) of atoms of different molecules, across the border of the cell too."""
-    seconds: float = Field(default=120.0, gt=0)
+    seconds: float = Field(default=120.0, gt=0, le=86_400)
     """Time (s) after which packing is given up."""
 
     @model_validator(mode='after')

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from aiida_traincraft.science.atoms.fragments import FRAGMENT, infer_fragments, set_fragments
 from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.config.kinds import SourceConfig
-from aiida_traincraft.science.geometry.declared_sizes import check_declared_sizes
+from aiida_traincraft.science.geometry.declared_sizes import check_declared_sizes, check_unpacked_size
 from aiida_traincraft.science.geometry.defects import Element
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -41,6 +41,9 @@ class FileSourceConfig(SourceConfig):
     """Elements of the atom types 1, 2, ... of a LAMMPS dump that names none."""
     fragments: Literal['keep', 'infer'] = 'keep'
     """Molecules: as the file's ``tc_fragment`` says, or found from the bonds between the atoms."""
+
+    max_unpacked: int = Field(default=32_000_000, ge=1, le=10**12)
+    """Most bytes that a compressed file (.gz, .bz2, .xz) may unpack to: all its frames are read at once."""
 
     @model_validator(mode='after')
     def _one(self) -> FileSourceConfig:
@@ -82,6 +85,7 @@ def read_file(config: FileSourceConfig, workspace: Workspace | None, rng: np.ran
 
 
 def _read(path: Path, config: FileSourceConfig, key: str) -> list[Atoms]:
+    check_unpacked_size(path, config.max_unpacked, key)
     check_declared_sizes(path, config.format, key)
     try:
         # All of them: asked for one, ASE gives the first frame of an extxyz for any index too negative.

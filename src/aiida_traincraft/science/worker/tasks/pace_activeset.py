@@ -12,6 +12,7 @@ import numpy as np
 
 from aiida_traincraft.science.errors import TaskError
 from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.ace_check import add_checksum, read_active_set
 from aiida_traincraft.science.structure import read_frames
 from aiida_traincraft.science.training.ace.activeset import check_active_set
 from aiida_traincraft.science.training.ace.basis import count_atoms
@@ -43,7 +44,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Raises
     ------
     TaskError
-        ``bad_input`` if an element has fewer atoms than functions; ``no_result`` if a pyace tool fails.
+        ``bad_input`` if an element has fewer atoms than functions, or no atom has a neighbour within the cutoff;
+        ``no_result`` if a pyace tool fails.
     ValueError
         If the input cannot be used.
     """
@@ -67,13 +69,18 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise TaskError('no_result', f'{name} was not written')
     _insert_e0(folder / FAST_FILE, [e0[element] for element in plain.elements])
+    add_checksum(folder / FAST_FILE)
 
-    calculator = PaceCalculator(potential, e0, active_set=folder / ACTIVE_SET_FILE)
+    # Reads back what was written, and holds the two forms of the potential against each other.
+    calculator = PaceCalculator(potential, e0, active_set=folder / ACTIVE_SET_FILE, fast=folder / FAST_FILE)
     check = check_active_set(calculator, structures, float(parameters['gamma_lo']), int(parameters['seed']))
+    if check.gamma_rattled is None:
+        raise TaskError(
+            'bad_input', f'{check.message}: raise the cutoff ({plain.cutoff:g} Å), or add denser structures'
+        )
     descriptors = np.array([calculator.descriptor(structure.atoms) for structure in structures])
     np.savez_compressed(folder / 'descriptors.npz', descriptors=descriptors)
-    with np.load(folder / ACTIVE_SET_FILE) as inverse:
-        largest = max(float(np.abs(inverse[element]).max()) for element in inverse.files)
+    largest = max(float(np.abs(matrix).max()) for matrix in read_active_set(folder / ACTIVE_SET_FILE).values())
     return {
         'degenerate': check.degenerate,
         'message': check.message,
