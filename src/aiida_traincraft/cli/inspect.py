@@ -19,7 +19,7 @@ def status(profile: str | None, campaign: str | None) -> None:
     from rich.table import Table
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, progress_line
+    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, print_verdict, progress_line
     from aiida_traincraft.provenance.campaign import progress, summarise
     from aiida_traincraft.provenance.queries import find_campaigns, load_campaign_node
 
@@ -29,7 +29,9 @@ def status(profile: str | None, campaign: str | None) -> None:
         node = load_campaign_node(campaign)
         where = progress(node)
         console.print(progress_line(where), highlight=False)
-        console.print(learning_table(summarise(node)))
+        summary = summarise(node)
+        console.print(learning_table(summary))
+        print_verdict(console, summary['verdict'])
         _print_ledger(console, node, where.labels)
         return
     table = Table('PK', 'name', 'state', 'cycle', 'stage', 'labels', 'test RMSE', 'message')

@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from aiida_traincraft.provenance.campaign import Progress
+from aiida_traincraft.provenance.verdict import statements
+from aiida_traincraft.science.scoring.constant import is_worse
 
 PIPE_WIDTH = 300
 
@@ -54,14 +56,15 @@ SHOWN_IN |= {'dipole': ('e·Å', 1.0), 'polarizability': ('Å³', 1.0)}
 
 
 def errors_table(errors: dict[str, Any]) -> Table:
-    """Errors on a dataset, one row per property; "labels" is what the mean of the labels would score."""
+    """Errors on a dataset, one row per property; "labels" is what their mean would score, in red where it is better."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for name in ('', 'RMSE', 'MAE', 'largest', 'labels', 'unit'):
         table.add_column(name, justify='left' if name in ('', 'unit') else 'right', no_wrap=True)
     for name, statistics in errors['overall'].items():
         if statistics['n']:
             unit, factor = SHOWN_IN[name]
-            table.add_row(name, *(f'{factor * statistics[key]:.4g}' for key in ('rmse', 'mae', 'max', 'std')), unit)
+            figures = (f'{factor * statistics[key]:.4g}' for key in ('rmse', 'mae', 'max', 'std'))
+            table.add_row(name, *figures, unit, style='red' if is_worse(statistics) else None)
     return table
 
 
@@ -99,6 +102,13 @@ def learning_table(summary: dict[str, Any]) -> Table:
             f'{cycle["seconds"]:.0f}',
         )
     return table
+
+
+def print_verdict(console: Console, verdict: dict[str, Any]) -> None:
+    """What is to be said of the potential, a line each, in red if a constant is better anywhere."""
+    style = 'red' if verdict['red'] else None
+    for line in statements(verdict):
+        console.print(line, style=style, highlight=False, soft_wrap=True)
 
 
 def validation_table(rows: list[dict[str, Any]]) -> Table:
