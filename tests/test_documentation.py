@@ -134,7 +134,7 @@ def test_stages_without_aiida_on_the_campaign_of_the_readme(folder, capsys):
     for name in ('nickel.toml', 'campaign.toml'):
         (folder / name).write_text(block('README.md', 'toml', 'name = "nickel"'))
     bulk('Ni', 'fcc', a=3.5, cubic=True).write(folder / 'ni.cif')
-    assert 'valid; 3 systems, 3 starting structures' in traincraft('validate', '--without-profile', 'nickel.toml')
+    assert 'valid; 4 systems, 4 starting structures' in traincraft('validate', '--without-profile', 'nickel.toml')
     exec(compile(block('README.md', 'python', 'run_funnel'), 'README.md', 'exec', dont_inherit=True), {})
     assert capsys.readouterr().out == 'Ni31 2 2\n'
     exec(compile(block('docs/python.md', 'python', 'run_sampling'), 'python.md', 'exec', dont_inherit=True), {})

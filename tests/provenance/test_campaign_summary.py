@@ -62,6 +62,17 @@ def test_what_each_cycle_saw(tiny_campaign, summary):
     assert (second['candidates'], second['selected'], second['max_uncertainty']) == (0, 0, None)
 
 
+def test_verdict_on_the_potential(tiny_campaign, summary):
+    verdict = summary['verdict']
+    scores = [(cycle['errors']['forces']['rmse'], cycle['cycle']) for cycle in summary['cycles']]
+    assert (verdict['best']['force_rmse'], verdict['best']['cycle']) == min(scores)
+    assert (verdict['last']['force_rmse'], verdict['last']['cycle']) == scores[-1]
+    assert verdict['last']['potential'] == tiny_campaign.outputs.potential.uuid
+    # "hot" says of no system that it tests it.
+    assert verdict['untested_systems'] == ['bulk']
+    assert verdict['red'] == bool(verdict['worse_than_constant'])
+
+
 def test_errors_and_time(tiny_campaign, summary):
     assert summary['cycles'][-1]['errors'] == tiny_campaign.outputs.errors['overall']
     assert summary['seconds_in_codes'] > 0

@@ -15,6 +15,7 @@ from aiida import orm
 from aiida_traincraft.data.calibration import CalibrationData
 from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
+from aiida_traincraft.provenance.verdict import statements
 from aiida_traincraft.report.page import uncertainty, verdict, write_page
 
 
@@ -63,6 +64,9 @@ def test_numbers_are_those_of_the_nodes(written, page, tiny_campaign):
     assert f'{1000 * last["forces"]["rmse"]:.2f} meV/Å in the forces' in text
     assert f'{1000 * last["energy"]["rmse"]:.2f} meV/atom in' in text
     assert verdict(summary) in text
+    for line in statements(summary['verdict']):
+        assert line in text
+    assert ('class="verdict bad"' in written) is summary['verdict']['red']
     for uuid in (tiny_campaign.uuid, tiny_campaign.outputs.potential.uuid, tiny_campaign.outputs.dataset.uuid):
         assert uuid in text
     for cycle in summary['cycles']:

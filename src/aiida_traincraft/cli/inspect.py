@@ -23,7 +23,7 @@ def status(profile: str | None, campaign: str | None) -> None:
 
     from aiida_traincraft.cli import profile as profiles
     from aiida_traincraft.cli.naming import load_campaign
-    from aiida_traincraft.cli.tables import campaigns_table, learning_table, progress_line
+    from aiida_traincraft.cli.tables import campaigns_table, learning_table, print_verdict, progress_line
     from aiida_traincraft.provenance.campaign import progress, summarise
     from aiida_traincraft.provenance.queries import find_campaigns
 
@@ -34,7 +34,9 @@ def status(profile: str | None, campaign: str | None) -> None:
         where = progress(node)
         console.print(progress_line(where), highlight=False)
         _print_ailments(console, [node])
-        console.print(learning_table(summarise(node)))
+        summary = summarise(node)
+        console.print(learning_table(summary))
+        print_verdict(console, summary['verdict'])
         _print_ledger(console, node, where.labels)
         return
     campaigns = find_campaigns()

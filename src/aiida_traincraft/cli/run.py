@@ -142,13 +142,21 @@ def _finish(pk: int, folder: Path) -> int:
     from aiida import orm
     from rich.console import Console
 
-    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, validation_table, wide_console
+    from aiida_traincraft.cli.tables import (
+        errors_text,
+        labels_text,
+        learning_table,
+        print_verdict,
+        validation_table,
+        wide_console,
+    )
     from aiida_traincraft.report.results import write_results
 
     node = orm.load_node(pk)
     summary = write_results(node, folder)
     console = Console(markup=False)
     console.print(learning_table(summary))
+    print_verdict(console, summary['verdict'])
     console.print(f'stopped: {summary["stop_reason"]}', highlight=False)
     if summary['validation']:
         wide_console().print(validation_table(summary['validation']))

@@ -14,6 +14,8 @@ from rich.table import Table
 
 from aiida_traincraft.data.reading import SHOWN_UUID
 from aiida_traincraft.provenance.campaign import Progress
+from aiida_traincraft.provenance.verdict import statements
+from aiida_traincraft.science.scoring.constant import is_worse
 
 IDENTIFIER = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64}')
 PIPE_WIDTH = 300
@@ -108,13 +110,14 @@ SHOWN_IN |= {'dipole': ('e·Å', 1.0), 'polarizability': ('Å³', 1.0)}
 
 
 def errors_table(errors: dict[str, Any]) -> Table:
-    """Errors on a dataset, one row per property; "labels" is what the mean of the labels would score."""
+    """Errors on a dataset, one row per property; "labels" is what their mean would score, in red where it is better."""
     numbers = ('RMSE', 'MAE', 'largest', 'labels')
     table = new_table(('', *numbers, 'unit'), numbers)
     for name, statistics in errors['overall'].items():
         if statistics['n']:
             unit, factor = SHOWN_IN[name]
-            table.add_row(name, *(rounded(factor * statistics[key]) for key in ('rmse', 'mae', 'max', 'std')), unit)
+            figures = (rounded(factor * statistics[key]) for key in ('rmse', 'mae', 'max', 'std'))
+            table.add_row(name, *figures, unit, style='red' if is_worse(statistics) else None)
     return table
 
 
@@ -147,6 +150,13 @@ def learning_table(summary: dict[str, Any]) -> Table:
     if console.measure(table).maximum > TERMINAL:
         table.padding = 0
     return table
+
+
+def print_verdict(console: Console, verdict: dict[str, Any]) -> None:
+    """What is to be said of the potential, a line each, in red if a constant is better anywhere."""
+    style = 'red' if verdict['red'] else None
+    for line in statements(verdict):
+        console.print(line, style=style, highlight=False, soft_wrap=True)
 
 
 def validation_table(rows: list[dict[str, Any]]) -> Table:

@@ -14,6 +14,7 @@ from aiida.common.links import LinkType
 
 from aiida_traincraft.data.ledger import STATUSES, LedgerData
 from aiida_traincraft.data.validation import ValidationData
+from aiida_traincraft.provenance.verdict import judge
 from aiida_traincraft.science.campaign.stopping import KEPT
 from aiida_traincraft.science.errors import shortened
 from aiida_traincraft.workchains import campaign_keys as keys
@@ -253,6 +254,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         'labels': counts,
         'failed_labels': reasons,
         'cycles': cycles,
+        'verdict': judge(campaign, cycles),
         'validation': verdicts(named.get('validation', {})),
         'student_errors': named['student_errors']['overall'] if 'student_errors' in named else None,
         'seconds': round(_seconds(campaign), 1),

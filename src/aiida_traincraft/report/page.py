@@ -16,6 +16,7 @@ from aiida_traincraft import __version__
 from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
 from aiida_traincraft.provenance.costs import MEV
+from aiida_traincraft.provenance.verdict import covered_by, statements
 from aiida_traincraft.report import figures
 from aiida_traincraft.report.citations import citations
 from aiida_traincraft.report.figures import Columns, Drawing
@@ -59,11 +60,13 @@ def write_page(campaign: orm.WorkChainNode, path: Path, summary: dict[str, Any] 
         if content
     )
     name = escape(summary['name'])
+    css = 'verdict bad' if summary['verdict']['red'] else 'verdict'
     text = (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{name}: report</title><link rel="icon" href="data:,"><style>{STYLE}</style></head><body><main>'
-        f'<h1>{name}</h1><p class="verdict">{escape(verdict(summary))}</p>{body}'
+        f'<h1>{name}</h1><div class="{css}"><p>{escape(verdict(summary))}</p>'
+        f'{_list(statements(summary["verdict"]))}</div>{body}'
         f'<footer>aiida-traincraft {__version__}, campaign {_uuid(summary["uuids"]["campaign"])}</footer>'
         '</main></body></html>\n'
     )
@@ -117,11 +120,13 @@ def _systems(campaign: orm.WorkChainNode, last: orm.ProcessNode | None) -> str:
     tested = made['test_set'].base.attributes.get('systems', {}) if 'test_set' in made else {}
     errors = last.outputs.errors['per_system'] if last is not None and 'errors' in last.outputs else {}
     names = sorted({*counts, *tested})
+    found = covered_by(campaign.inputs.config.get_dict(), tested)
     return _table(
         {
             'system': [name or '(none)' for name in names],
             'training labels': [counts.get(name, 0) for name in names],
             'test labels': [tested.get(name, 0) for name in names],
+            'tested by': [', '.join(found.get(name, [])) or None for name in names],
             'forces RMSE (meV/Å)': [_rmse(errors.get(name, {}), 'forces') for name in names],
             'energy RMSE (meV/atom)': [_rmse(errors.get(name, {}), 'energy') for name in names],
         }

@@ -76,7 +76,7 @@ class ActiveLearningWorkChain(TraincraftWorkChain):
         """Sample around every geometry, of the systems and of the test set."""
         return ToContext(
             sample_train=self._submit_sampling('train', self.ctx.systems, self.config.systems),
-            sample_test=self._submit_sampling('test', self.ctx.test_systems, self.config.test_set.systems),
+            sample_test=self._submit_sampling('test', self.ctx.test_systems, [*self.config.test_set.systems]),
         )
 
     def inspect_samples(self) -> ExitCode | None:

@@ -168,6 +168,7 @@ def test_values_never_change(data):
         (['exploration', 'gamma_lo'], 20.0, 'exploration', '"gamma_lo" (20.0) must be below "gamma_hi" (10.0)'),
         (['exploration', 'sampling', 'temperature_end'], 5, 'exploration.sampling', 'give either "temperature"'),
         (['test_set', 'systems', 0, 'name'], 'bulk', '(top level)', 'repeated: bulk'),
+        (['test_set', 'systems', 0, 'of'], 'bulks', '(top level)', "test_set.systems[0].of: 'bulks' is no system to"),
         (['systems', 0, 'explore'], False, '(top level)', 'nothing could be explored'),
         (
             ['selection', 'stages'],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def file_workspace(nodes: Mapping[str, orm.Data]) -> Iterator[Workspace]:
         yield workspace
 
 
-def _build(systems: list[SystemConfig], workspace: Workspace, seed: int) -> list[Any]:
+def _build(systems: Sequence[SystemConfig], workspace: Workspace, seed: int) -> list[Any]:
     structures = []
     for system in systems:
         for structure in build_geometries(system.geometry, workspace, derive_seed(seed, 'geometry', system.name)):

@@ -50,6 +50,12 @@ class CampaignConfig(StrictModel):
             raise ValueError(
                 f'systems (the test set included) need names of their own; repeated: {", ".join(repeated)}'
             )
+        trained = [system.name for system in self.systems]
+        for number, sealed in enumerate(self.test_set.systems):
+            if sealed.of is not None and sealed.of not in trained:
+                raise ValueError(
+                    f'test_set.systems[{number}].of: {sealed.of!r} is no system to train on ({", ".join(trained)})'
+                )
         if self.loop.min_cycles > self.loop.max_cycles:
             raise ValueError('loop.min_cycles is larger than loop.max_cycles')
         if not any(system.explore for system in self.systems):
