@@ -36,7 +36,7 @@ def test_registered_with_defaults():
         ({'heads': [{'name': 'Default', 'dataset': 'x'}]}, 'need names of their own; repeated: Default'),
         ({'heads': [{'name': 'pt_head', 'dataset': 'x'}]}, '"pt_head" is kept for the replay'),
         ({'heads': [{'name': 'pbe'}]}, 'give one of "dataset" and "level_of_theory"'),
-        ({'heads': [{'name': 'p b', 'dataset': 'x'}]}, 'should match pattern'),
+        ({'heads': [{'name': 'p b', 'dataset': 'x'}]}, 'letters and digits'),
         ({'foundation': {'mode': 'naive'}}, 'give one of "potential" and "file"'),
         ({'foundation': {'file': 'x', 'mode': 'replay'}}, 'needs "replay_dataset"'),
         ({'foundation': {'file': 'x', 'replay_dataset': 'y'}}, 'not used with mode = "naive"'),

@@ -16,7 +16,7 @@ class RunConfig(StrictModel):
     """Name, seed and place of a campaign."""
 
     name: str = Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9._-]*$')
-    """Name of the campaign; results go to ``<outdir>/<name>/``."""
+    """Name of the campaign, of letters, digits, dots, hyphens and underscores; results go to ``<outdir>/<name>/``."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of all randomness; the same seed and config give the same structures."""
     outdir: str = 'runs'

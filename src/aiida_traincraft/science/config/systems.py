@@ -34,7 +34,7 @@ class SystemConfig(StrictModel):
     """A named geometry and the initial sampling around it."""
 
     name: str = Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9._-]*$')
-    """Name that follows every structure of this system."""
+    """Name that follows every structure of this system, of letters, digits, dots, hyphens and underscores."""
     geometry: GeometryConfig
     """The starting geometry."""
     sampling: SamplerField

@@ -57,7 +57,7 @@ class MaceHead(StrictModel):
     """A further level of theory in the same model."""
 
     name: HeadName
-    """Name of the head."""
+    """Name of the head: letters and digits, joined by single underscores."""
     dataset: str | None = None
     """UUID of a stored dataset; or ``level_of_theory``."""
     level_of_theory: str | None = None
@@ -185,7 +185,7 @@ class MaceTraining(TrainerConfig):
     max_restarts: int = Field(default=3, ge=0)
     """New starts of one member: from its checkpoint after the walltime, with smaller batches or learning rate."""
     head: HeadName = 'Default'
-    """Name of the campaign's own head."""
+    """Name of the campaign's own head: letters and digits, joined by single underscores."""
     heads: list[MaceHead] = []
     """Further levels of theory; checkpoints are chosen by the campaign's own head alone."""
     foundation: MaceFoundation | None = None
