@@ -173,7 +173,7 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
         scored=len(scored),
         message=stop_message(campaign) if campaign.is_terminated else '',
         max_cycles=loop['max_cycles'],
-        max_labels=loop['max_labels'],
+        max_labels=loop.get('max_labels'),
         seconds_left=None if campaign.is_terminated else _seconds_left(trainings, loop['max_cycles']),
     )
 
@@ -182,11 +182,11 @@ def _seconds_left(trainings: Sequence[orm.ProcessNode], max_cycles: int) -> floa
     """Seconds until the last training ends; a cycle lasts from one training to the next, as the median of them."""
     begun = [node.ctime for node in trainings]
     lengths = [(after - before).total_seconds() for before, after in pairwise(begun)]
-    if not lengths or (len(begun) == max_cycles and trainings[-1].is_terminated):
+    ended = [_seconds(node) for node in trainings if node.is_terminated]
+    if not (lengths and ended) or (len(begun) == max_cycles and trainings[-1].is_terminated):
         return None
-    training: float = median(_seconds(node) for node in trainings if node.is_terminated)
     since = (datetime.now(tz=UTC) - begun[-1]).total_seconds()
-    rest: float = (max_cycles - len(begun)) * median(lengths) + training - since
+    rest: float = (max_cycles - len(begun)) * median(lengths) + median(ended) - since
     return max(0.0, rest)
 
 

@@ -21,7 +21,7 @@ def check_symbol(symbol: str) -> str:
         If it is none, with the right spelling if only that is wrong.
     """
     if not is_element(symbol):
-        raise ValueError(f'{symbol!r} is no chemical element{_hint(symbol)}')
+        raise ValueError(f'{symbol!r} is no chemical element{suggestion(symbol)}')
     return symbol
 
 
@@ -38,10 +38,11 @@ def check_formula(formula: str) -> str:
     except ValueError:
         symbols = {}
     if not symbols or not all(map(is_element, symbols)):
-        raise ValueError(f'{formula!r} is no element and no formula of elements{_hint(formula)}')
+        raise ValueError(f'{formula!r} is no element and no formula of elements{suggestion(formula)}')
     return formula
 
 
-def _hint(symbol: str) -> str:
+def suggestion(symbol: str) -> str:
+    """Words that name the element whose symbol is spelt otherwise; empty if there is none."""
     spelled = symbol.strip().capitalize()
     return f'; did you mean {spelled!r}?' if is_element(spelled) else ''

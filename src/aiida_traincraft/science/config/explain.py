@@ -37,8 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | 
         elif item['type'] == 'union_tag_invalid':
             keys = (*keys, 'type')
             near = difflib.get_close_matches(repr(context['tag']), context['expected_tags'].split(', '), n=1)
-            hint = f'did you mean {near[0]}? ' if near else ''
-            message = f'no such type (given {context["tag"]!r}); {hint}allowed: {context["expected_tags"]}'
+            hint = f'; did you mean {near[0]}?' if near else ''
+            message = f'no such type (given {context["tag"]!r}); allowed: {context["expected_tags"]}{hint}'
         elif item['type'] == 'union_tag_not_found':
             keys, message = (*keys, 'type'), 'this key is required'
         elif item['type'] == 'list_type' and isinstance(item['input'], dict):

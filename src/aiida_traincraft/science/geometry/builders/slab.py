@@ -12,7 +12,7 @@ from ase.data import atomic_numbers, reference_states
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.atoms.sizes import check_size
-from aiida_traincraft.science.atoms.symbols import check_formula
+from aiida_traincraft.science.atoms.symbols import suggestion
 from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length, Prototype, UnitCell, unit_cell
 from aiida_traincraft.science.geometry.terminations import find_terminations, set_vacuum
@@ -132,14 +132,14 @@ def build_slabs(config: SlabConfig) -> list[Atoms]:
 
 def _facet(config: SlabConfig) -> Atoms:
     assert config.facet is not None
-    check_formula(config.name or '')
     check_size(math.prod(config.size), '"size"')
     lattice = {'a': config.a} | ({'c': config.c} if config.facet == 'hcp0001' else {})
     try:
         return getattr(ase.build, config.facet)(config.name, size=config.size, vacuum=config.vacuum, **lattice)
     except (ValueError, KeyError, TypeError) as error:
         known = atomic_numbers.get(config.name, 0) > 0
-        reason = f'{error}; give "a" (Å)' if known else 'not an element: a compound needs "miller"'
+        told = f'not an element{suggestion(config.name or "")}: a compound needs "miller"'
+        reason = f'{error}; give "a" (Å)' if known else told
         raise ValueError(f'"name": no {config.facet} slab of {config.name!r} can be built: {reason}') from error
 
 
