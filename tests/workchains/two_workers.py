@@ -1,6 +1,6 @@
 """Two workers run the same WorkChain, as when one was taken for dead and is not; run as a program of its own.
 
-Arguments: an empty folder, and the storage of a new profile as JSON (SQLite in the folder without it).
+Arguments: the empty folder that ``AIIDA_PATH`` names, and kind and place of the storage of a new profile as JSON.
 """
 
 from __future__ import annotations
