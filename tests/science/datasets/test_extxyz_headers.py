@@ -294,7 +294,7 @@ def check(meant):
 EVERYTHING = {'deadline': None, 'suppress_health_check': list(HealthCheck)}
 
 
-@settings(max_examples=200, derandomize=True, **EVERYTHING)
+@settings(max_examples=100, derandomize=True, **EVERYTHING)
 @given(frames())
 def test_what_is_read_is_what_was_meant(meant):
     check(meant)
@@ -305,3 +305,49 @@ def test_what_is_read_is_what_was_meant(meant):
 @given(frames())
 def test_what_is_read_is_what_was_meant_in_many_frames(meant):
     check(meant)
+
+
+LATTICE = 'Lattice="3 0 0 0 3 0 0 0 3"'
+COLUMNS = 'Properties=species:S:1:pos:R:3:forces:R:3'
+
+
+def read(tmp_path, header, row='Cu 0 0 0 4 5 6'):
+    path = tmp_path / 'one.xyz'
+    path.write_text(f'1\n{header}\n{row}\n', encoding='utf-8')
+    ((found, _),) = read_labelled(path, LabelKeys())
+    return found
+
+
+@pytest.mark.parametrize(
+    ('header', 'energy'),
+    [
+        (f'note="" energy=2.0 {LATTICE} {COLUMNS} pbc="F F F"', 2.0),
+        (f'note="" REF_energy=2.0 energy=1.0 {LATTICE} {COLUMNS}:REF_forces:R:3 pbc="F F F"', 2.0),
+        (f'note=\\" energy=2.0 pbc="F F F" lattice="3 0 0 0 3 0 0 0 3" {COLUMNS}', 2.0),
+        (f't=1.5 n=2 y=3 energy=2.0 pbc=F {LATTICE} {COLUMNS}', 2.0),
+    ],
+)
+def test_empty_values_and_escapes_swallow_no_key(tmp_path, header, energy):
+    found = read(tmp_path, header, 'Cu 0 0 0 4 5 6 7 8 9' if 'REF' in header else 'Cu 0 0 0 4 5 6')
+    assert found.properties['energy'] == energy
+    assert found.atoms.pbc.tolist() == [False] * 3
+    assert found.atoms.cell.lengths().tolist() == [3.0] * 3
+
+
+@pytest.mark.parametrize(
+    ('header', 'row', 'reason'),
+    [
+        (f'energy=1.0 pbc=T F F {LATTICE} {COLUMNS}', 'Cu 0 0 0 4 5 6', "'F' without a key: does it belong to pbc"),
+        (f'energy=1.0 pbc=F F T {LATTICE} {COLUMNS}', 'Cu 0 0 0 4 5 6', "'F' without a key: does it belong to pbc"),
+        (
+            f'energy=1.0 {LATTICE} {COLUMNS} note=it\'s pbc="F F F"',
+            'Cu 0 0 0 4 5 6',
+            "'pbc' inside the value of another",
+        ),
+        (f'energy=1.0 {COLUMNS}:positions:R:3', 'Cu 0 0 0 4 5 6 1 1 1', 'several columns of positions that differ'),
+        (f'energy=1.0 {COLUMNS}:symbols:S:1', 'Cu 0 0 0 4 5 6 Au', 'several columns of symbols that differ'),
+        (f'energy=1.0 {COLUMNS}:z:I:1', 'Cu 0 0 0 4 5 6 79', "species 'Cu' stands beside the atomic number 79"),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(tmp_path, header, row, reason):
+    assert reason in read(tmp_path, header, row).reason

@@ -98,9 +98,10 @@ def _header(comment: str) -> dict[str, Any]:
     for match in HEADER.finditer(bare):
         comment = comment[: match.start()] + SPELLED[match[1].lower()] + comment[match.end() :]
     found: dict[str, Any] = key_val_str_to_dict(comment)
-    if lost := [key for key in KEY.findall(bare) if SPELLED.get(key.casefold(), key) not in found]:
+    keyed = {SPELLED.get(key.casefold(), key) for key in KEY.findall(bare)}
+    if lost := sorted(keyed.difference(found)):
         raise FrameError('format', f'has the key {lost[0]!r} inside the value of another: a quote that does not close?')
-    if 'pbc' in found and (stray := [key for key in found if key.casefold() in PBC_WORDS and found[key] is True]):
+    if 'pbc' in found and (stray := [key for key in found if key.casefold() in PBC_WORDS and key not in keyed]):
         raise FrameError(
             'format', f'has {stray[0]!r} without a key: does it belong to pbc? Three of T and F need quotes'
         )
