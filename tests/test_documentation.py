@@ -9,6 +9,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from click.testing import CliRunner
 from aiida_traincraft.calculations.science_zip import science_zip
 from aiida_traincraft.cli import main
 from aiida_traincraft.science import registry
+from aiida_traincraft.science.config.systems import GeometryConfig
+from aiida_traincraft.science.geometry import build_geometry
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'src' / 'aiida_traincraft'
@@ -141,6 +144,13 @@ def test_stages_without_aiida_on_the_campaign_of_the_readme(folder, capsys):
     formulas, volumes = zip(*(line.split() for line in capsys.readouterr().out.splitlines()), strict=True)
     assert set(formulas) == {'Ni4'}
     assert len(set(volumes)) == 5
+
+
+def test_the_crystal_of_ones_own_of_the_readme(folder):
+    bulk('Pd', 'fcc', a=3.89, cubic=True).write(folder / 'own.cif')
+    systems = tomllib.loads(block('README.md', 'toml', 'own.cif'))['systems']
+    formulas = [build_geometry(GeometryConfig.model_validate(system['geometry'])).formula for system in systems]
+    assert formulas == ['Pd20', 'HPd63']
 
 
 def test_the_gallery_has_every_plugin():

@@ -29,7 +29,7 @@ RANDOM = {
         'alloy', 'crystal', 'filled_nanotube', 'intercalation', 'liquid', 'random_crystal', 'surface_adsorbate',
         'surface_packing',
     },
-    'transform': {'perturb', 'strain', 'substitute', 'vacancy'},
+    'transform': {'interstitial', 'perturb', 'strain', 'substitute', 'vacancy'},
 }  # fmt: skip
 """Plugins whose example comes out otherwise with another seed."""
 CLOSEST = 0.5

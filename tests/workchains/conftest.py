@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import sys
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +21,12 @@ SILICON: dict[str, Any] = {
     'geometry': {'builder': {'type': 'crystal', 'name': 'Si', 'crystalstructure': 'diamond', 'a': 5.43}},
     'sampling': {'type': 'rattle', 'n': 4, 'stdev': 0.05},
 }
+# The first job of each task ends its own interpreter.
+DYING = """#!/bin/sh
+task=$(sed -n 's/.*"task": "\\([a-z_]*\\)".*/\\1/p' task.json)
+if mkdir "{folder}/$task" 2>/dev/null; then kill -9 $$; fi
+exec "{python}" "$@"
+"""
 DFT: dict[str, Any] = {
     'type': 'quantumespresso',
     'protocol': 'fast',
@@ -76,3 +84,20 @@ def label_by_pw(run_workchain, silicon_content, store_structures) -> Callable[..
         return run_workchain(entry_point, content, structures=store_structures(frames), codes={'pw': code})
 
     return label
+
+
+@pytest.fixture
+def dying(localhost, tmp_path) -> Callable[..., tuple[orm.InstalledCode, Callable[[], list[str]]]]:
+    """Function that gives a code by which the first job of each task is killed, and one that tells these tasks."""
+
+    def make(like: orm.InstalledCode | None = None) -> tuple[orm.InstalledCode, Callable[[], list[str]]]:
+        script, killed = tmp_path / 'python', tmp_path / 'killed'
+        killed.mkdir()
+        python = sys.executable if like is None else like.filepath_executable
+        script.write_text(DYING.format(folder=killed, python=python))
+        script.chmod(0o755)
+        code = orm.InstalledCode(localhost, str(script), label=f'dies-{uuid.uuid4()}')
+        code.prepend_text = '' if like is None else like.prepend_text
+        return code.store(), lambda: sorted(path.name for path in killed.iterdir())
+
+    return make

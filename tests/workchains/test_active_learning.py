@@ -5,7 +5,6 @@ Jobs that a campaign shares with the one before it (samples, fits) come from Aii
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -96,33 +95,15 @@ def test_the_dataset_grows_by_what_was_selected(tiny_campaign):
     assert tiny_campaign.outputs.dataset.e0['Cu'] == pytest.approx(3.51, abs=0.01)
 
 
-# The first job of each task ends its own interpreter.
-DYING = """#!/bin/sh
-task=$(sed -n 's/.*"task": "\\([a-z_]*\\)".*/\\1/p' task.json)
-if mkdir "{folder}/$task" 2>/dev/null; then kill -9 $$; fi
-exec "{python}" "$@"
-"""
-
-
 @pytest.mark.slow
-def test_a_killed_job_of_each_kind_changes_nothing(tiny_campaign, make_campaign_content, localhost, tmp_path):
-    script, killed = tmp_path / 'python', tmp_path / 'killed'
-    killed.mkdir()
-    script.write_text(DYING.format(folder=killed, python=sys.executable))
-    script.chmod(0o755)
-    code = orm.InstalledCode(localhost, str(script), label='dies-once-a-task').store()
+def test_a_killed_job_of_each_kind_changes_nothing(tiny_campaign, make_campaign_content, dying):
+    code, killed = dying()
     builder = builder_from_config(parse_campaign(make_campaign_content()))
     builder.codes = {'ase': code, 'pace': code}
     _, node = run_get_node(builder)
     assert node.exit_status == 503, node.exit_message
     died = [job for job in node.called_descendants if job.exit_status == 300]
-    assert sorted(path.name for path in killed.iterdir()) == [
-        'evaluate',
-        'label',
-        'pace_activeset',
-        'pace_linear',
-        'sample',
-    ]
+    assert killed() == ['evaluate', 'label', 'pace_activeset', 'pace_linear', 'sample']
     assert len(died) == 5
     assert node.outputs.dataset.digest == tiny_campaign.outputs.dataset.digest
     assert node.outputs.test_set.digest == tiny_campaign.outputs.test_set.digest

@@ -65,3 +65,28 @@ def test_a_killed_training_goes_on(
     assert finished.inputs.checkpoint.uuid == killed.outputs.checkpoint.uuid
     assert finished.outputs.summary['resumed_from'] == int(finished.inputs.checkpoint.filename.split('-')[-1][:-3])
     assert finished.outputs.potential.uuid == node.outputs.potential.uuid
+
+
+def test_killed_jobs_of_each_kind_change_no_model(
+    run_workchain, make_campaign_content, mace_training, mace_code, copper_dataset, dying
+):
+    content = make_campaign_content()
+    content['training'] = mace_training | {'committee': 1, 'max_num_epochs': 3}
+    content['codes'] |= {role: {'code': 'mace@localhost'} for role in ('mace', 'mace_train')}
+    dies, killed = dying(mace_code)
+    undisturbed, node = (
+        run_workchain(
+            'traincraft.train',
+            content,
+            dataset=copper_dataset,
+            test_set=copper_dataset,
+            seed=orm.Int(1),
+            codes={'mace': code, 'mace_train': code},
+        )
+        for code in (mace_code, dies)
+    )
+    assert node.is_finished_ok, node.exit_message
+    assert killed() == ['evaluate', 'mace_data', 'mace_train']
+    assert len([job for job in node.called_descendants if job.exit_status == 300]) == 3
+    assert node.outputs.errors['overall'] == undisturbed.outputs.errors['overall']
+    assert node.outputs.potential.e0 == undisturbed.outputs.potential.e0

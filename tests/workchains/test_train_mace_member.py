@@ -84,6 +84,15 @@ def test_out_of_walltime_continues_from_the_checkpoint(member, ended, code):
     assert (process.ctx.batch_size, process.ctx.lr) == (4, 0.02)
 
 
+def test_a_job_that_was_killed_before_it_left_anything_is_sent_again(member, ended):
+    process = member(max_restarts=1)
+    process.ctx.training = ended(CODES.ERROR_NO_RESULT, checkpoint=False)
+    assert process.inspect_training() is None
+    assert process.is_unfinished()
+    assert (process.ctx.checkpoint, process.ctx.batch_size, process.ctx.lr) == (None, 4, 0.02)
+    assert process.inspect_training().status == 400
+
+
 @pytest.mark.parametrize('code', [CODES.ERROR_OUT_OF_MEMORY, CODES.ERROR_KILLED])
 @pytest.mark.parametrize('checkpoint', [True, False])
 def test_out_of_memory_halves_the_batch(member, ended, code, checkpoint):

@@ -96,6 +96,15 @@ def test_a_fit_that_was_stopped_continues(workchain, ended_fit, status):
     assert process.ctx.attempt == 1
 
 
+def test_a_fit_that_was_killed_before_it_left_anything_is_sent_again(workchain, ended_fit):
+    process = workchain({'max_restarts': 1})
+    process.ctx.fit = ended_fit(300)
+    assert process.inspect_fit() is None
+    assert process.is_unfinished()
+    assert (process.ctx.start, process.ctx.initial, process.ctx.attempt) == ('warm', None, 1)
+    assert process.inspect_fit().status == 400
+
+
 def test_restarts_are_limited(workchain, ended_fit):
     process = workchain({'max_restarts': 2})
     for _ in range(2):

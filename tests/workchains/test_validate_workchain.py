@@ -23,7 +23,7 @@ def plugin(aiida_profile):
 
 
 @pytest.fixture(scope='module')
-def validated(run_workchain, make_campaign_content, active_set, copper_dataset, plugin):
+def content(make_campaign_content):
     content = make_campaign_content()
     content['validation'] = {
         'validators': [
@@ -32,15 +32,38 @@ def validated(run_workchain, make_campaign_content, active_set, copper_dataset, 
             {'type': 'stretched', 'name': 'exploding', 'geometry': CELL, 'explodes': True},
         ]
     }
-    node = run_workchain(
-        'traincraft.validate',
-        content,
-        potential=active_set.outputs.potential,
-        test_set=copper_dataset,
-        plugins={'plugin_0': plugin},
+    return content
+
+
+@pytest.fixture(scope='module')
+def validate(run_workchain, content, active_set, copper_dataset, plugin):
+    """Function that runs the validators; keywords are further inputs."""
+
+    def run(**inputs):
+        potential, plugins = active_set.outputs.potential, {'plugin_0': plugin}
+        inputs |= {'potential': potential, 'test_set': copper_dataset, 'plugins': plugins}
+        node = run_workchain('traincraft.validate', content, **inputs)
+        assert node.is_finished_ok, node.exit_message
+        return node
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def validated(validate):
+    return validate()
+
+
+@pytest.mark.slow
+def test_killed_jobs_change_no_number(validate, validated, dying):
+    code, killed = dying()
+    node = validate(codes={'ase': code, 'pace': code})
+    assert killed() == ['label', 'validate']
+    assert len([job for job in node.called_descendants if job.exit_status == 300]) == 2
+    found, expected = (
+        {name: item.values for name, item in each.outputs.validators.items()} for each in (node, validated)
     )
-    assert node.is_finished_ok, node.exit_message
-    return node
+    assert found == expected
 
 
 def test_numbers_stand_beside_those_of_the_reference(validated):

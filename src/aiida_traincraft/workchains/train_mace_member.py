@@ -109,11 +109,15 @@ class TrainMaceMemberWorkChain(TraincraftWorkChain):
         return None
 
     def continue_training(self, job: orm.CalcJobNode) -> str | None:
-        """Out of walltime, or the whole job killed: go on from the last checkpoint; without one nothing is gained."""
+        """Out of walltime: go on from the last checkpoint; without one nothing is gained."""
         if 'checkpoint' not in job.outputs:
             return None
         self.ctx.checkpoint = job.outputs.checkpoint.uuid
         return f'going on from {job.outputs.checkpoint.filename}'
+
+    def go_on(self, job: orm.CalcJobNode) -> str | None:
+        """The whole job killed, as any job may be: from its last checkpoint, or once more as it was sent."""
+        return self.continue_training(job) or 'sent again as it was'
 
     def shrink_batch(self, job: orm.CalcJobNode) -> str | None:
         """Out of memory, or killed alone, which systems do when memory runs out: half the batch."""
@@ -153,7 +157,7 @@ def handlers() -> Mapping[int, Callable[[TrainMaceMemberWorkChain, orm.CalcJobNo
     codes, chain = MaceTrainCalculation.exit_codes, TrainMaceMemberWorkChain
     return {
         codes.ERROR_OUT_OF_WALLTIME.status: chain.continue_training,
-        codes.ERROR_NO_RESULT.status: chain.continue_training,
+        codes.ERROR_NO_RESULT.status: chain.go_on,
         codes.ERROR_KILLED.status: chain.shrink_batch,
         codes.ERROR_OUT_OF_MEMORY.status: chain.shrink_batch,
         codes.ERROR_NOT_FINITE.status: chain.lower_rate,

@@ -63,11 +63,15 @@ class TrainPaceWorkChain(TrainPaceBase):
         codes = PaceTrainCalculation.exit_codes
         ends = (codes.ERROR_NO_RESULT, codes.ERROR_KILLED, codes.ERROR_OUT_OF_WALLTIME)
         resumable = fit.exit_status in [code.status for code in ends]
-        if not resumable or 'interim' not in fit.outputs or self.ctx.attempt >= self._training.max_restarts:
+        # The whole job may be killed before there is anything to go on from, as any job may be.
+        kept, died = 'interim' in fit.outputs, fit.exit_status == codes.ERROR_NO_RESULT.status
+        if not resumable or not (kept or died) or self.ctx.attempt >= self._training.max_restarts:
             return self.exit_codes.ERROR_FIT_FAILED.format(reason=self.failed([fit]))
         self.ctx.attempt += 1
-        self.ctx.start, self.ctx.initial = 'continue', fit.outputs.interim.uuid
-        self.report(f'{fit.exit_message}: continuing from the interim potential, attempt {self.ctx.attempt + 1}')
+        how = 'continuing from the interim potential' if kept else 'sent again as it was'
+        if kept:
+            self.ctx.start, self.ctx.initial = 'continue', fit.outputs.interim.uuid
+        self.report(f'{fit.exit_message}: {how}, attempt {self.ctx.attempt + 1}')
         return None
 
     @property

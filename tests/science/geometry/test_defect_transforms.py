@@ -1,11 +1,12 @@
-"""Transforms ``substitute`` and ``vacancy``: exact numbers at given or drawn sites."""
+"""Transforms ``substitute``, ``vacancy`` and ``interstitial``: exact numbers at given or drawn sites."""
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, molecule
 
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.science.geometry.transforms.interstitial import InterstitialConfig, interstitial
 from aiida_traincraft.science.geometry.transforms.substitute import SubstituteConfig, substitute
 from aiida_traincraft.science.geometry.transforms.vacancy import VacancyConfig, vacancy
 from aiida_traincraft.science.structure import Structure
@@ -56,6 +57,22 @@ def test_takes_out_exactly_and_arrays_stay_with_their_atoms(salt, keys, count):
         assert set(range(64)) - set(kept.tolist()) == {1, 63}
 
 
+def test_adds_exactly_in_the_largest_voids(salt):
+    atoms = apply(interstitial, salt, InterstitialConfig(element='Li', count=3))
+    assert np.array_equal(atoms.positions[:64], salt.atoms.positions)
+    assert atoms.symbols[64:].formula.count() == {'Li': 3}
+    # Tetrahedral holes, a quarter of the body diagonal of a small cube from four Na and four Cl.
+    nearest = [np.sort(atoms.get_distances(place, range(64), mic=True))[:8] for place in range(64, 67)]
+    assert np.array(nearest) == pytest.approx(np.full((3, 8), 5.6 * np.sqrt(3) / 4))
+    assert atoms.arrays['tc_fragment'].tolist() == [*range(64), -1, -1, -1]
+    assert (atoms.get_initial_magnetic_moments()[64:] == 0).all()
+
+
+def test_adds_at_a_place(salt):
+    atoms = apply(interstitial, salt, InterstitialConfig(element='Li', position=(0.125, 0.125, 0.375)))
+    assert atoms.positions[64] == pytest.approx([1.4, 1.4, 4.2])
+
+
 @pytest.mark.parametrize(
     ('function', 'config'),
     [(substitute, SubstituteConfig(old='Na', new='K', count=5)), (vacancy, VacancyConfig(count=5))],
@@ -76,11 +93,18 @@ def test_the_seed_decides(salt, function, config):
         (vacancy, VacancyConfig(sites=(64,)), '"sites" has 64, but there are 64 atoms'),
         (vacancy, VacancyConfig(fraction=1.0), 'all 64 atoms would be taken out'),
         (vacancy, VacancyConfig(count=65), '"count" is 65, but there are 64 atoms'),
+        (interstitial, InterstitialConfig(element='Li', position=(0, 0, 0.01)), 'nearer than "min_distance" 1.0'),
+        (interstitial, InterstitialConfig(element='Li', count=1, min_distance=3.0), 'there is room for 0'),
     ],
 )
 def test_what_cannot_be_done(salt, function, config, message):
     with pytest.raises(ValueError, match=message):
         apply(function, salt, config)
+
+
+def test_interstitials_of_no_crystal():
+    with pytest.raises(ValueError, match='"interstitial" fills voids of a crystal, but H2O is not periodic in three'):
+        apply(interstitial, Structure(molecule('H2O')), InterstitialConfig(element='Li', count=1))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any, get_args, get_origin
 
 from pydantic import (
@@ -11,6 +12,8 @@ from pydantic import (
 )
 
 from aiida_traincraft.science.errors import ConfigIssue
+
+PLAIN_KEY = re.compile(r'[\w-]+')
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...] = ()) -> list[ConfigIssue]:
@@ -61,7 +64,11 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | 
 def _dotted(loc: tuple[str | int, ...]) -> str:
     text = ''
     for part in loc:
-        text += f'[{part}]' if isinstance(part, int) else (f'.{part}' if text else str(part))
+        if isinstance(part, int):
+            text += f'[{part}]'
+            continue
+        # Any text may be a key: one with a dot is not two, and control characters stay out of the terminal.
+        text += ('.' if text else '') + (part if PLAIN_KEY.fullmatch(part) else repr(part))
     return text or '(top level)'
 
 

@@ -16,12 +16,20 @@ from aiida_traincraft.science.datasets.refusals import FrameError, excerpt
 
 PLAIN = 'species:S:1:pos:R:3'
 HEADER = re.compile(r'(?i)(?<![^\s])(lattice|properties|pbc)(?=\s*=)')
-QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|\{[^}]*\}|\[[^\]]*\]')
+# As ASE's parser sees it: what is escaped or quoted holds no keys.
+QUOTED = re.compile(r'\\.|"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|\{(?:[^}\\]|\\.)*\}|\[(?:[^\]\\]|\\.)*\]')
+EMPTY = ('""', "''", '{}', '[]')
 KEY = re.compile(r'(?<![^\s])([^\s=]+)\s*=')
 SPELLED = {'lattice': 'Lattice', 'properties': 'Properties', 'pbc': 'pbc'}
+GEOMETRY = {
+    'species': 'symbols', 'symbols': 'symbols', 'pos': 'positions', 'positions': 'positions', 'z': 'numbers',
+    'numbers': 'numbers',
+}  # fmt: skip
+"""Columns of the geometry, in any case; some programs write one twice, under two names."""
 WIDEST_COLUMN = 1000
 TRUE = ('t', 'true', '.true.', '1', 'yes', 'y')
 FALSE = ('f', 'false', '.false.', '0', 'no', 'n')
+PBC_WORDS = frozenset((*TRUE, *FALSE))
 
 # All frames of a file have the same columns.
 _columns = lru_cache(maxsize=100)(parse_properties)
@@ -50,9 +58,15 @@ def parse_frame(raw: bytes, n_atoms: int) -> tuple[Atoms, dict[str, Any], dict[s
         first = 0
         for name, count in layout.values():
             table = [[*map(converters[index], words[index::width])] for index in range(first, first + count)]
-            columns[name] = np.ascontiguousarray(np.array(table[0] if count == 1 else table).T)
-            if columns[name].dtype.hasobject or count < 1:
+            column = np.ascontiguousarray(np.array(table[0] if count == 1 else table).T)
+            if column.dtype.hasobject or count < 1:
                 raise FrameError('format', f'cannot be read: column {name!r} holds other values than it announces')
+            known = GEOMETRY.get(name.casefold(), name)
+            if known == 'numbers' and column.dtype.kind != 'i':
+                known = name
+            if known in columns and not np.array_equal(column, columns[known]):
+                raise FrameError('format', f'has several columns of {known} that differ')
+            columns[known] = column
             first += count
         cell = info.pop('Lattice', None)
         pbc = _periodicity(info.pop('pbc', cell is not None))
@@ -74,6 +88,8 @@ def _header(comment: str) -> dict[str, Any]:
     """Values of the second line; ``Lattice``, ``Properties`` and ``pbc`` are spelled so."""
     if not comment:
         return {}
+    # ASE's parser would make the next key a part of an empty value.
+    comment = QUOTED.sub(lambda quoted: '" "' if quoted[0] in EMPTY else quoted[0], comment)
     # As long as the comment: what is found in it stands at the same place there.
     bare = QUOTED.sub(lambda quoted: '"' * len(quoted[0]), comment)
     names = Counter(key.casefold() for key in KEY.findall(bare))
@@ -82,6 +98,13 @@ def _header(comment: str) -> dict[str, Any]:
     for match in HEADER.finditer(bare):
         comment = comment[: match.start()] + SPELLED[match[1].lower()] + comment[match.end() :]
     found: dict[str, Any] = key_val_str_to_dict(comment)
+    keyed = {SPELLED.get(key.casefold(), key) for key in KEY.findall(bare)}
+    if lost := sorted(keyed.difference(found)):
+        raise FrameError('format', f'has the key {lost[0]!r} inside the value of another: a quote that does not close?')
+    if 'pbc' in found and (stray := [key for key in found if key.casefold() in PBC_WORDS and key not in keyed]):
+        raise FrameError(
+            'format', f'has {stray[0]!r} without a key: does it belong to pbc? Three of T and F need quotes'
+        )
     layout = str(found.get('Properties', ''))
     if any(part.isdigit() and int(part[:9]) > WIDEST_COLUMN for part in layout.split(':')):
         raise FrameError('format', f'announces a column of more than {WIDEST_COLUMN} numbers')
@@ -94,7 +117,7 @@ def _periodicity(value: Any) -> list[bool]:
     words = text.replace(',', ' ').casefold().split()
     if len(words) == 1 and len(words[0]) == 3 and set(words[0]) <= {'t', 'f'}:
         words = list(words[0])
-    if len(words) not in (1, 3) or not set(words) <= {*TRUE, *FALSE}:
+    if len(words) not in (1, 3) or not set(words) <= PBC_WORDS:
         raise FrameError('format', f'pbc is {excerpt(text)}; expected three of T and F')
     return [word in TRUE for word in words] * (3 // len(words))
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from scipy.spatial import Voronoi, cKDTree
 
 from aiida_traincraft.science.atoms.arrays import BoolArray, FloatArray, IntArray
+from aiida_traincraft.science.atoms.fragments import FRAGMENT, FRAMEWORK
 from aiida_traincraft.science.atoms.symbols import check_symbol
 from aiida_traincraft.science.config.base import StrictModel
 
@@ -132,7 +133,7 @@ def make_defects(atoms: Atoms, defects: Defects, rng: np.random.Generator) -> At
             raise ValueError(f'"vacancies" is {wanted}, but the crystal has {len(made)} atoms: raise "repeat"')
         del made[_choose(made, vacancies, vacancies.element, free, 'vacancies', rng)]
     for interstitial in defects.interstitials:
-        _insert(made, interstitial, rng)
+        insert(made, interstitial, rng)
     return made
 
 
@@ -170,7 +171,14 @@ def _choose(
     return rng.choice(eligible, size=count, replace=False)
 
 
-def _insert(atoms: Atoms, entry: Interstitial, rng: np.random.Generator) -> None:
+def insert(atoms: Atoms, entry: Interstitial, rng: np.random.Generator) -> None:
+    """Add interstitials to a periodic crystal.
+
+    Raises
+    ------
+    ValueError
+        If there is no room for them.
+    """
     if entry.position is not None:
         place = np.asarray(entry.position) @ atoms.cell.array
         nearest = get_distances(place, atoms.positions, atoms.cell, atoms.pbc)[1].min()
@@ -183,6 +191,8 @@ def _insert(atoms: Atoms, entry: Interstitial, rng: np.random.Generator) -> None
     else:
         places = _largest_voids(atoms, entry, rng)
     atoms.extend(Atoms([entry.element] * len(places), places))
+    if FRAGMENT in atoms.arrays:
+        atoms.arrays[FRAGMENT][-len(places) :] = FRAMEWORK
 
 
 def _largest_voids(atoms: Atoms, entry: Interstitial, rng: np.random.Generator) -> list[FloatArray]:

@@ -6,15 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import ase.build
 import numpy as np
-import numpy.typing as npt
 from ase import Atoms, units
 from pydantic import Field, field_validator
 
-from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.geometry.builders.slab import Index
-from aiida_traincraft.science.geometry.terminations import SYMPREC, find_terminations, set_vacuum
+from aiida_traincraft.science.geometry.cuts import find_cut
+from aiida_traincraft.science.geometry.terminations import set_vacuum
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import BrokenError, Findings, Subject
@@ -111,35 +109,12 @@ class Surface(CrystalValidator):
 
     def _cut(self, crystal: Atoms) -> list[Atoms]:
         """Slabs of the primitive cell, one for each termination; none if it has no equivalent sides."""
-        import spglib
-
-        cell = (crystal.cell.array, crystal.get_scaled_positions(), crystal.numbers)
-        conventional = spglib.standardize_cell(cell, no_idealize=True, symprec=SYMPREC)
-        primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=SYMPREC)
-        if conventional is None or primitive is None:
-            raise ValueError('"geometry": spglib finds no symmetry in the crystal: do atoms coincide?')
-        atoms = Atoms(primitive[2], cell=primitive[0], scaled_positions=primitive[1], pbc=True)
-        miller = _in_primitive(self.config.miller, conventional[0], primitive[0])
-        spacing = 1 / float(np.linalg.norm(np.array(miller) @ atoms.cell.reciprocal()))
-        layers = math.ceil(self.config.thickness / spacing - 1e-6)
-        check_size(len(atoms) * (layers + 1), '"thickness"')
-        stack = ase.build.surface(atoms, miller, layers + 1, periodic=True)
-        slabs = [set_vacuum(slab, self.config.vacuum) for slab in find_terminations(stack, layers, symmetric=True)]
+        cut = find_cut(crystal, self.config.miller)
+        layers = math.ceil(self.config.thickness / cut.spacing - 1e-6)
+        slabs = [set_vacuum(slab, self.config.vacuum) for slab in cut.slabs(layers, symmetric=True, key='thickness')]
         for slab in slabs:
             slab.pbc = True
         return [slab for slab in slabs if _same_composition(slab, crystal)]
-
-
-def _in_primitive(
-    miller: tuple[int, int, int], conventional: npt.ArrayLike, primitive: npt.ArrayLike
-) -> tuple[int, int, int]:
-    """Miller indices of the same plane in the primitive cell."""
-    # Components of primitive vectors in conventional ones are halves or thirds.
-    indices = np.rint(
-        6 * np.asarray(primitive, float) @ np.linalg.inv(np.asarray(conventional, float)) @ np.array(miller)
-    ).astype(int)
-    first, second, third = (indices // np.gcd.reduce(indices)).tolist()
-    return first, second, third
 
 
 def _same_composition(one: Atoms, other: Atoms) -> bool:

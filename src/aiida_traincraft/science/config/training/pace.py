@@ -82,7 +82,7 @@ class PaceNonlinearTraining(PaceTraining):
     initial_potential: str | None = None
     """UUID of a stored potential to fine-tune instead."""
     max_restarts: int = Field(default=3, ge=0)
-    """Continuations after the walltime ran out."""
+    """Continuations after the walltime ran out or the job was killed."""
 
     @property
     def ndensity(self) -> int:
