@@ -146,7 +146,8 @@ class ForceErrorLimit(StrictModel):
 
     max_force_error: str | None = Field(default=None, pattern=r'^\s*\d+(\.\d*)?\s*(meV|eV)/(Å|A|Angstrom)\s*$')
     """Accepted error of the force on an atom: a number and its unit, meV/Å or eV/Å (Å may be A or Angstrom), such as
-    "80 meV/Å". Each cycle, thresholds of the uncertainty are found on the sealed test set that keep it. Those given stay in force where none can be found."""
+    "80 meV/Å". Each cycle, thresholds of the uncertainty are found on the sealed test set that keep it. Those given
+    stay in force where none can be found."""
     confidence: float = Field(default=0.9, ge=0.5, le=0.999)
     """Share of the atoms whose force error the calibrated bound has to cover (no unit)."""
 
