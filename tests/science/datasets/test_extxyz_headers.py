@@ -324,6 +324,7 @@ def read(tmp_path, header, row='Cu 0 0 0 4 5 6'):
         (f'note="" energy=2.0 {LATTICE} {COLUMNS} pbc="F F F"', 2.0),
         (f'note="" REF_energy=2.0 energy=1.0 {LATTICE} {COLUMNS}:REF_forces:R:3 pbc="F F F"', 2.0),
         (f'note=\\" energy=2.0 pbc="F F F" lattice="3 0 0 0 3 0 0 0 3" {COLUMNS}', 2.0),
+        (f'"a key"=1 "energy"=2.0 pbc="F F F" {LATTICE} {COLUMNS}', 2.0),
         (f't=1.5 n=2 y=3 energy=2.0 pbc=F {LATTICE} {COLUMNS}', 2.0),
     ],
 )
@@ -344,6 +345,8 @@ def test_empty_values_and_escapes_swallow_no_key(tmp_path, header, energy):
             'Cu 0 0 0 4 5 6',
             "'pbc' inside the value of another",
         ),
+        (f'energy=1.0 "Energy"=2.0 {COLUMNS}', 'Cu 0 0 0 4 5 6', "the key 'energy' twice"),
+        (f'energy=1.0 "lattice"="3 0 0 0 3 0 0 0 3" {COLUMNS}', 'Cu 0 0 0 4 5 6', "key 'Lattice' inside"),
         (f'energy=1.0 {COLUMNS}:positions:R:3', 'Cu 0 0 0 4 5 6 1 1 1', 'several columns of positions that differ'),
         (f'energy=1.0 {COLUMNS}:symbols:S:1', 'Cu 0 0 0 4 5 6 Au', 'several columns of symbols that differ'),
         (f'energy=1.0 {COLUMNS}:z:I:1', 'Cu 0 0 0 4 5 6 79', "species 'Cu' stands beside the atomic number 79"),

@@ -89,16 +89,18 @@ def _header(comment: str) -> dict[str, Any]:
     if not comment:
         return {}
     # ASE's parser would make the next key a part of an empty value.
-    comment = QUOTED.sub(lambda quoted: '" "' if quoted[0] in EMPTY else quoted[0], comment)
+    if any(pair in comment for pair in EMPTY):
+        comment = QUOTED.sub(lambda quoted: '" "' if quoted[0] in EMPTY else quoted[0], comment)
     # As long as the comment: what is found in it stands at the same place there.
     bare = QUOTED.sub(lambda quoted: '"' * len(quoted[0]), comment)
-    names = Counter(key.casefold() for key in KEY.findall(bare))
+    written = [comment[slice(*match.span(1))].strip('"\'{}[]') for match in KEY.finditer(bare)]
+    names = Counter(key.casefold() for key in written)
     if twice := [name for name, times in names.items() if times > 1]:
         raise FrameError('format', f'has the key {twice[0]!r} twice (in any case)')
     for match in HEADER.finditer(bare):
         comment = comment[: match.start()] + SPELLED[match[1].lower()] + comment[match.end() :]
     found: dict[str, Any] = key_val_str_to_dict(comment)
-    keyed = {SPELLED.get(key.casefold(), key) for key in KEY.findall(bare)}
+    keyed = {SPELLED.get(key.casefold(), key) for key in written}
     if lost := sorted(keyed.difference(found)):
         raise FrameError('format', f'has the key {lost[0]!r} inside the value of another: a quote that does not close?')
     if 'pbc' in found and (stray := [key for key in found if key.casefold() in PBC_WORDS and key not in keyed]):
