@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from aiida_traincraft.cli.tables import campaigns_table, learning_table, progress_line, rounded, short
+from aiida_traincraft.cli.layout import rounded, short
+from aiida_traincraft.cli.tables import campaigns_table, learning_table, progress_line
 from aiida_traincraft.provenance.campaign import Progress, _seconds_left
 
 COUNTS = {'total': 42, 'labelled': 40, 'ok': 40, 'recovered': 0, 'reused': 0, 'failed': 2, 'skipped': 0}

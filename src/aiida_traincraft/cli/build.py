@@ -115,7 +115,7 @@ def _tell_later(built: list[BuiltSystem]) -> None:
 
 def _table(built: list[BuiltSystem]) -> Any:
     """One row per system, of its first structure."""
-    from aiida_traincraft.cli.tables import new_table
+    from aiida_traincraft.cli.layout import new_table
     from aiida_traincraft.science.geometry.measures import measure
 
     caption = 'n: structures, of which the first is measured; d: shortest distance between two atoms'

@@ -45,7 +45,7 @@ def health(
     from rich.progress import track
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.tables import wide_console
+    from aiida_traincraft.cli.layout import wide_console
     from aiida_traincraft.report.health import health_text, write_health
     from aiida_traincraft.science.datasets.health import dataset_health
     from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE

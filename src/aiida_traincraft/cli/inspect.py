@@ -91,8 +91,8 @@ def why(profile: str | None, node: str, depth: int) -> None:
     from rich.tree import Tree
 
     from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.cli.layout import wide_console
     from aiida_traincraft.cli.naming import load_named, load_potential
-    from aiida_traincraft.cli.tables import wide_console
     from aiida_traincraft.provenance.lineage import Step, lineage, origins
     from aiida_traincraft.provenance.queries import is_campaign
 
@@ -142,7 +142,7 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
 
     from rich.console import Console
 
-    from aiida_traincraft.cli.tables import new_table
+    from aiida_traincraft.cli.layout import new_table
     from aiida_traincraft.science import registry
 
     registry.load_plugins([Path(file) for file in files])

@@ -122,10 +122,12 @@ def load_level(text: str) -> str:
 
 def find_sealed(identifier: str) -> DatasetData | None:
     """Test set of the campaign that is named; None if something else is, or it has none (yet)."""
-    from aiida_traincraft.provenance.queries import find_named, find_product, is_campaign
+    from aiida import orm
+
+    from aiida_traincraft.provenance.queries import find_named, find_product
 
     node = find_named(identifier)
-    return find_product(node, 'test_set') if is_campaign(node) else None
+    return find_product(node, 'test_set') if isinstance(node, orm.ProcessNode) else None
 
 
 def _product(identifier: str, port: str) -> orm.Node | None:

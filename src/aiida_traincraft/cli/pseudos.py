@@ -64,7 +64,7 @@ def list_families(profile: str | None) -> None:
     from rich.console import Console
 
     from aiida_traincraft.cli import profile as profiles
-    from aiida_traincraft.cli.tables import new_table
+    from aiida_traincraft.cli.layout import new_table
 
     profiles.load(profile)
     table = new_table(('family', 'number', 'functionals', 'cutoffs (Ry)', 'elements'), ('number',))

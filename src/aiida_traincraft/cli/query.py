@@ -155,8 +155,8 @@ def _harmless(text: Any) -> Any:
 def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.markup import escape
 
-    from aiida_traincraft.cli.tables import new_table, rounded, wide_console
-    from aiida_traincraft.data.reading import SHOWN_UUID
+    from aiida_traincraft.cli.layout import new_table, rounded, wide_console
+    from aiida_traincraft.science.config.run import SHOWN_UUID
 
     console = wide_console()
     found = [list(row) for row in rows]
@@ -176,7 +176,7 @@ def _print_table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 def _shown(value: Any) -> str:
     """Cell of a table: UUIDs and hashes by their beginning."""
-    from aiida_traincraft.cli.tables import short
+    from aiida_traincraft.cli.layout import short
 
     return ' '.join(map(short, str(_text(value)).split(' ')))
 

@@ -142,14 +142,8 @@ def _finish(pk: int, folder: Path) -> int:
     from aiida import orm
     from rich.console import Console
 
-    from aiida_traincraft.cli.tables import (
-        errors_text,
-        labels_text,
-        learning_table,
-        print_verdict,
-        validation_table,
-        wide_console,
-    )
+    from aiida_traincraft.cli.layout import wide_console
+    from aiida_traincraft.cli.tables import errors_text, labels_text, learning_table, print_verdict, validation_table
     from aiida_traincraft.report.results import write_results
 
     node = orm.load_node(pk)

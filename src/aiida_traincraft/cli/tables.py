@@ -2,73 +2,28 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from aiida_traincraft.data.reading import SHOWN_UUID
+from aiida_traincraft.cli.layout import PIPE_WIDTH, new_table, rounded
 from aiida_traincraft.provenance.campaign import Progress
 from aiida_traincraft.provenance.verdict import statements
 from aiida_traincraft.science.scoring.constant import is_worse
 
-IDENTIFIER = re.compile('[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{40}|[0-9a-f]{64}')
-PIPE_WIDTH = 300
 TERMINAL = 80
 LONGEST_NAME = 30
 """Of a campaign that keeps to one line of 80 columns."""
-
-
-def wide_console() -> Console:
-    """Console that keeps lines whole where they go to a file or pipe, which has no width."""
-    console = Console()
-    console.width = console.width if console.is_terminal else PIPE_WIDTH
-    return console
-
-
-def new_table(heads: Iterable[str], numbers: Collection[str] = (), **options: Any) -> Table:
-    """Table that fits 80 columns: what is too long goes on in the next line, and nothing is cut but by that.
-
-    Parameters
-    ----------
-    heads
-        Heads of the columns.
-    numbers
-        Those of columns with numbers, which keep to one line.
-    **options
-        Of rich's Table.
-    """
-    look: dict[str, Any] = {'box': SIMPLE_HEAD, 'padding': (0, 1, 0, 0), 'pad_edge': False, 'caption_justify': 'left'}
-    table = Table(**look | options)
-    for head in heads:
-        number = head in numbers
-        table.add_column(head, justify='right' if number else 'left', no_wrap=number, overflow='fold')
-    return table
-
-
-def rounded(value: float | None) -> str:
-    """Number with four digits."""
-    if value is None or not math.isfinite(value):
-        return '-' if value is None else str(value)
-    size = math.floor(math.log10(abs(value))) if value else 0
-    return f'{value:.{max(0, 3 - size)}f}' if -4 <= size <= 6 else f'{value:.3e}'
-
-
-def short(text: str) -> str:
-    """Beginning of a UUID or hash, by which it is found again; other text as it is."""
-    return text[:SHOWN_UUID] if IDENTIFIER.fullmatch(text) else text
 
 
 def progress_line(progress: Progress) -> str:
     """One line: cycle, stage, jobs, labels, last test error, and how long it takes at the pace of the cycles before."""
     labels, budget = progress.labels, progress.max_labels
     parts = [
-        f'cycle {progress.cycle} of {progress.max_cycles}',
+        f'cycle {progress.cycle}' + (f' of {progress.max_cycles}' if progress.max_cycles is not None else ''),
         progress.stage,
         f'jobs {progress.jobs_done} done, {progress.jobs_running} running',
         f'labels {labels_text(labels)}' + (f', {labels["total"]} of {budget} spent' if budget is not None else ''),
@@ -191,7 +146,7 @@ def campaigns_table(campaigns: Iterable[tuple[int, str, Progress]]) -> Table:
         table.add_row(
             str(pk),
             name,
-            f'{where.cycle}/{where.max_cycles}',
+            f'{where.cycle}' if where.max_cycles is None else f'{where.cycle}/{where.max_cycles}',
             str(where.labels['labelled']),
             *([_milli(where.errors[key]['rmse']) for key in ('energy', 'forces')] if where.errors else ('-', '-')),
             '; '.join(state),

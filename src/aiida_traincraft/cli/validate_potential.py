@@ -70,7 +70,8 @@ def _subject(potential: str | None) -> PotentialData | Path | None:
 
 
 def _report(node: orm.ProcessNode, output: Path | None) -> int:
-    from aiida_traincraft.cli.tables import validation_table, wide_console
+    from aiida_traincraft.cli.layout import wide_console
+    from aiida_traincraft.cli.tables import validation_table
     from aiida_traincraft.provenance.campaign import verdicts
 
     if not node.is_finished_ok:

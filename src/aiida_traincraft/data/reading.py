@@ -12,12 +12,11 @@ from aiida.common import exceptions
 from aiida.manage import get_manager
 
 from aiida_traincraft.data.frames.base import BATCH_FILE
+from aiida_traincraft.science.config.run import SHOWN_UUID
 from aiida_traincraft.science.structure import Structure, from_record
 
 PK = re.compile('[0-9]{1,18}')
 UUID_START = re.compile('[0-9a-fA-F-]*[0-9a-fA-F][0-9a-fA-F-]*')
-SHOWN_UUID = 8
-"""Digits of a UUID where there is no room for all."""
 QUERY_CHUNK = 5000
 READ_CHUNK = 1000
 

@@ -41,8 +41,8 @@ class Progress:
     scored: int
     """Potentials scored so far."""
     message: str
-    max_cycles: int
-    """Most cycles, of ``[loop]``."""
+    max_cycles: int | None
+    """Most cycles, of ``[loop]``; None if its config is not known."""
     max_labels: int | None
     """Budget of labels, of ``[loop]``; None without."""
     seconds_left: float | None
@@ -160,7 +160,7 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
     scored = [node for node in trainings if 'errors' in node.outputs]
     running, done = job_counts(campaign)
     counts, reasons = ledger_counts(campaign)
-    finished, loop = campaign.is_finished, campaign.inputs.config['loop']
+    finished, loop = campaign.is_finished, campaign.inputs.config['loop'] if 'config' in campaign.inputs else {}
     return Progress(
         state='finished' if finished else str(campaign.process_state.value),
         cycle=len(trainings),
@@ -172,18 +172,18 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
         errors=scored[-1].outputs.errors['overall'] if scored else None,
         scored=len(scored),
         message=stop_message(campaign) if campaign.is_terminated else '',
-        max_cycles=loop['max_cycles'],
+        max_cycles=loop.get('max_cycles'),
         max_labels=loop.get('max_labels'),
-        seconds_left=None if campaign.is_terminated else _seconds_left(trainings, loop['max_cycles']),
+        seconds_left=None if campaign.is_terminated else _seconds_left(trainings, loop.get('max_cycles')),
     )
 
 
-def _seconds_left(trainings: Sequence[orm.ProcessNode], max_cycles: int) -> float | None:
+def _seconds_left(trainings: Sequence[orm.ProcessNode], max_cycles: int | None) -> float | None:
     """Seconds until the last training ends; a cycle lasts from one training to the next, as the median of them."""
     begun = [node.ctime for node in trainings]
     lengths = [(after - before).total_seconds() for before, after in pairwise(begun)]
     ended = [_seconds(node) for node in trainings if node.is_terminated]
-    if not (lengths and ended) or (len(begun) == max_cycles and trainings[-1].is_terminated):
+    if max_cycles is None or not (lengths and ended) or (len(begun) == max_cycles and trainings[-1].is_terminated):
         return None
     since = (datetime.now(tz=UTC) - begun[-1]).total_seconds()
     rest: float = (max_cycles - len(begun)) * median(lengths) + median(ended) - since

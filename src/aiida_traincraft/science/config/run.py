@@ -8,7 +8,9 @@ from pydantic import Field, field_validator
 
 from aiida_traincraft.science.config.base import StrictModel
 
-IDENTIFIER = re.compile(r'[0-9]+|[0-9a-f]{8}[0-9a-f-]*', re.IGNORECASE)
+SHOWN_UUID = 8
+"""Digits of a UUID where there is no room for all."""
+IDENTIFIER = re.compile(f'[0-9]+|[0-9a-f]{{{SHOWN_UUID}}}[0-9a-f-]*', re.IGNORECASE)
 """A PK; a UUID, or a beginning of one as long as those that are shown."""
 
 
