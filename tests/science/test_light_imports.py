@@ -31,6 +31,7 @@ def test_a_campaign_is_checked_without_what_only_spectra_need(tmp_path):
     """``scipy.signal`` takes half a second of CPU to import."""
     code = (
         'import sys, aiida_traincraft.science.campaign.checks; from aiida_traincraft.science import registry; '
-        '[registry.get("validator", name) for name in registry.names("validator")]; sys.exit("scipy.signal" in sys.modules)'
+        '[registry.get("validator", name) for name in registry.names("validator")]; '
+        'sys.exit("scipy.signal" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code], check=False, cwd=tmp_path).returncode == 0
