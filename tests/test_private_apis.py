@@ -302,7 +302,11 @@ TABLE = (
     Private('pyace:ACECalculator', 'projections of each atom', ('science/training/ace/design.py',)),
     Private('pyace:BBasisConfiguration', 'a potential as a file', ('science/worker/tasks/pace_train.py',)),
     Private('pyace:BBasisFunctionsSpecificationBlock', 'values of an empty block', ('science/models/ace_file.py',)),
-    Private('pyace:PyACECalculator', 'energy, forces and extrapolation grades', ('science/models/ace.py',)),
+    Private(
+        'pyace:PyACECalculator',
+        'energy, forces and extrapolation grades',
+        ('science/models/ace.py', 'science/models/ace_file.py'),
+    ),
     Private(
         'pyace:aseatoms_to_atomicenvironment', 'neighbours', ('science/training/ace/design.py',), ('atoms', 'cutoff')
     ),

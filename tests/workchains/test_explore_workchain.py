@@ -5,6 +5,7 @@ from aiida import orm
 
 from aiida_traincraft.data.frames.structure import TrainingStructureData
 from aiida_traincraft.data.ledger import LedgerData, LedgerRow
+from aiida_traincraft.data.potentials.pace import PacePotentialData
 
 
 @pytest.fixture(scope='module')
@@ -80,3 +81,18 @@ def test_no_structure_to_start_from(run_workchain, campaign_content, explore_inp
     node = run_workchain('traincraft.explore', campaign_content, **explore_inputs)
     assert node.exit_status == 400
     assert 'no structure of the systems' in node.exit_message
+
+
+def test_an_active_set_that_says_nothing_and_selects_nothing_is_an_error(
+    run_workchain, make_campaign_content, explore_inputs, tmp_path
+):
+    before = explore_inputs['potential']
+    before.write_files(tmp_path)
+    files = {name: tmp_path / f'potential.{name}' for name in ('yaml', 'yace', 'asi')}
+    potential = PacePotentialData(**files, e0=before.e0, cutoff=before.cutoff, degenerate=True).store()
+    content = make_campaign_content()
+    content['exploration'] |= {'runs_per_system': 1}
+    content['selection'] = {'budget': 3, 'stages': [{'type': 'force_cap', 'max_force': 1e-9}]}
+    node = run_workchain('traincraft.explore', content, **explore_inputs | {'potential': potential})
+    assert node.exit_status == 401
+    assert 'the active set is degenerate' in node.exit_message

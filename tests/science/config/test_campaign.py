@@ -353,12 +353,15 @@ def test_plugins_of_the_run(tmp_path):
 )
 def test_steps_and_temperatures_of_another_unit_are_refused(data, key, value, words):
     data['exploration']['sampling'][key] = value
-    assert words in issues(data)[f'exploration.sampling.{key}']
+    ((path, message),) = issues(data).items()
+    assert path == f'exploration.sampling.{key}'
+    assert words in message
 
 
 def test_a_wrong_unit_is_answered_in_words(data):
     data['exploration']['max_force_error'] = '80 kcal/mol'
-    message = issues(data)['exploration.max_force_error']
+    ((path, message),) = issues(data).items()
+    assert path == 'exploration.max_force_error'
     assert "(given '80 kcal/mol')" in message
     assert 'a number and its unit, meV/Å or eV/Å' in message
     assert r'\d' not in message

@@ -48,8 +48,8 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: tuple[str | 
             message = f'expected a valid array of tables: write [[{_dotted(keys)}]] in place of [{_dotted(keys)}]'
         elif item['type'] in ('model_type', 'model_attributes_type', 'dict_type'):
             message = f'expected a table{given}'
-        elif item['type'] == 'string_pattern_mismatch':
-            message = f'not of the form that is wanted{given}: {_described(model, tuple(item["loc"]))}'
+        elif item['type'] == 'string_pattern_mismatch' and (words := _described(model, tuple(item['loc']))):
+            message = f'it should match pattern "{words}"{given}'
         else:
             text = item['msg'].removeprefix('Value error, ')
             message = text[:1].lower() + text[1:] + given
@@ -105,7 +105,8 @@ def _described(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
         if holders:
             field = holders[0].model_fields[str(part)]
             current, found = field.annotation, field.description or found
-    return ' '.join(found.split())
+    # What follows the first sentence is about its meaning, not about its form.
+    return ' '.join(found.split()).partition('. ')[0]
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

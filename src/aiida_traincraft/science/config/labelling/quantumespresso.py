@@ -58,11 +58,11 @@ class QuantumEspressoLabelling(LabellerConfig):
     """Functional that the pseudopotentials must have been made with (``"PBE"``, ``"PZ"``, ...); unchecked without."""
     protocol: Literal['fast', 'balanced', 'stringent'] = 'balanced'
     """Protocol of aiida-quantumespresso that gives what is left out below."""
-    ecutwfc: float | None = Field(default=None, ge=1, le=1000)
+    ecutwfc: float | None = Field(default=None, gt=0, le=1000)
     """Cutoff of the wave functions (Ry); without it, what the family recommends for the elements of the campaign."""
     ecutrho: float | None = Field(default=None, gt=0)
     """Cutoff of the density (Ry); goes with ``ecutwfc``."""
-    kpoints_distance: float | None = Field(default=None, ge=0.005, le=10)
+    kpoints_distance: float | None = Field(default=None, gt=0, le=10)
     """Largest distance between two k-points (1/Å), the same for every cell; ``protocol`` decides without it."""
     smearing: Literal['cold', 'gaussian', 'methfessel-paxton', 'fermi-dirac', 'none'] = 'cold'
     """Smearing of the occupations; "none" keeps them fixed, and a structure without a band gap then gets no label."""
