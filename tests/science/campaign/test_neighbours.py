@@ -29,3 +29,9 @@ def test_systems_of_isolated_atoms_and_the_test_set_may_be_without(issues, campa
     assert not issues(cutoff=5.0)
     campaign_content['systems'][0]['geometry'] = {'builder': {'type': 'molecule', 'name': 'Cu'}}
     assert not issues(cutoff=5.0)
+
+
+def test_the_cutoff_of_mace_is_that_of_a_layer(issues, campaign_content):
+    campaign_content['training'] = {'type': 'mace'}
+    assert len(issues(r_max=2.0)) == 1
+    assert not issues(r_max=2.6)
