@@ -33,7 +33,7 @@ class EspressoConfig(CalculatorConfig):
     """Folder of the pseudopotentials, on the machine that calculates."""
     pseudopotentials: dict[str, str] = Field(min_length=1)
     """File in ``pseudo_dir`` of each element."""
-    ecutwfc: float = Field(ge=1, le=1000)
+    ecutwfc: float = Field(gt=0, le=1000)
     """Cutoff of the wave functions (Ry)."""
     ecutrho: float | None = Field(default=None, gt=0)
     """Cutoff of the density (Ry); four times ``ecutwfc`` without."""

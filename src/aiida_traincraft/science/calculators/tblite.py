@@ -35,7 +35,7 @@ class TbliteConfig(CalculatorConfig):
     """Hamiltonian; energies of the two do not compare."""
     charge: int = 0
     """Total charge (e) of every structure, isolated atoms included."""
-    electronic_temperature: float = Field(default=300.0, ge=0.01, le=100_000)
+    electronic_temperature: float = Field(default=300.0, gt=0, le=100_000)
     """Temperature of the electrons (K); the energy is the free energy that the forces derive from."""
     max_iterations: int = Field(default=250, ge=1)
     """Steps of the self-consistency; a structure that needs more gets no label."""

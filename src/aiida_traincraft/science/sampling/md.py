@@ -37,11 +37,11 @@ class MdConfig(SamplerConfig):
     aliases: ClassVar[tuple[str, ...]] = ('dynamics', 'molecular_dynamics', 'nve', 'nvt', 'npt', 'langevin')
     needs_calculator: ClassVar[bool] = True
     type: Literal['md'] = 'md'
-    temperature: float | None = Field(default=None, ge=0.01, le=100_000)
+    temperature: float | None = Field(default=None, gt=0, le=100_000)
     """Temperature (K)."""
-    temperature_start: float | None = Field(default=None, ge=0.01, le=100_000)
+    temperature_start: float | None = Field(default=None, gt=0, le=100_000)
     """Temperature at the start of a linear ramp (K), in place of ``temperature``."""
-    temperature_end: float | None = Field(default=None, ge=0.01, le=100_000)
+    temperature_end: float | None = Field(default=None, gt=0, le=100_000)
     """Temperature at its end (K)."""
     timestep: float = Field(default=2.0, ge=0.01, le=20)
     """Time step (fs)."""

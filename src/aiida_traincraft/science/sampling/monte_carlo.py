@@ -59,7 +59,7 @@ class MonteCarloConfig(SamplerConfig):
     aliases: ClassVar[tuple[str, ...]] = ('mc',)
     needs_calculator: ClassVar[bool] = True
     type: Literal['monte_carlo'] = 'monte_carlo'
-    temperature: float = Field(ge=0.01, le=100_000)
+    temperature: float = Field(gt=0, le=100_000)
     """Temperature (K)."""
     steps: int = Field(default=1000, ge=1)
     """Moves tried, without the equilibration."""

@@ -32,7 +32,7 @@ class NormalModesConfig(SamplerConfig):
     aliases: ClassVar[tuple[str, ...]] = ('phonons', 'modes')
     needs_calculator: ClassVar[bool] = True
     type: Literal['normal_modes'] = 'normal_modes'
-    temperature: float = Field(ge=0.01, le=100_000)
+    temperature: float = Field(gt=0, le=100_000)
     """Temperature of the vibrations (K)."""
     n: int = Field(default=10, ge=1)
     """Frames; an exploration keeps those of them that are uncertain."""

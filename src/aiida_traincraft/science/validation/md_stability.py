@@ -28,7 +28,7 @@ COLUMNS = ('time (ps)', 'ensemble', 'temperature (K)', 'total energy (eV/atom)',
 class ThermostatConfig(ValidatorConfig):
     """What validators that run Langevin dynamics share."""
 
-    temperature: float = Field(ge=0.01, le=100_000)
+    temperature: float = Field(gt=0, le=100_000)
     """Temperature (K)."""
     runs: int = Field(default=3, ge=1, le=100)
     """Independent trajectories, each with its own seed."""

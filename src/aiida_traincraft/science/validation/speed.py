@@ -33,7 +33,7 @@ class SpeedConfig(StructureValidatorConfig):
     """Repeats of the start along each periodic direction, one timing each."""
     duration: float = Field(default=2.0, gt=0, le=600)
     """Time of one timing (s); steps are done until it is over."""
-    temperature: float = Field(default=300.0, ge=0.01, le=100_000)
+    temperature: float = Field(default=300.0, gt=0, le=100_000)
     """Temperature of the first momenta (K)."""
     timestep: float = Field(default=1.0, ge=0.01, le=10)
     """Time step (fs)."""

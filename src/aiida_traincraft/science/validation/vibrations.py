@@ -41,7 +41,7 @@ class SpectrumConfig(StructureValidatorConfig):
     """Displacement of the finite differences (Å)."""
     runs: int = Field(default=4, ge=0, le=100)
     """Independent trajectories; 0 gives the harmonic spectrum only."""
-    temperature: float = Field(default=60.0, ge=0.01, le=100_000)
+    temperature: float = Field(default=60.0, gt=0, le=100_000)
     """Temperature of the trajectories (K); at higher ones peaks leave the harmonic ones by anharmonicity."""
     length: float = Field(default=4.0, gt=0, le=1000)
     """Length of each at constant energy (ps)."""
