@@ -207,7 +207,7 @@ def test_halt_during_equilibration(copper):
 
 def test_deadline(copper):
     watch = Watch(deadline=time.monotonic() + 1.0)
-    run = sample(copper, EMT(), None, MdConfig(temperature=300, steps=10**6, n=10**6), watch=watch)
+    run = sample(copper, EMT(), None, MdConfig(temperature=300, steps=10**5, n=10**4), watch=watch)
     assert run.end == 'walltime'
     assert run.frames
     watch = Watch(lo=10, hi=20, check_interval=1, record_interval=10, deadline=time.monotonic() + 0.5)
