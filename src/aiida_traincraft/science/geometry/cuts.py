@@ -6,17 +6,27 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import ase.build
 import numpy as np
 import numpy.typing as npt
 from ase import Atoms
 from ase.formula import Formula
+from pydantic import AfterValidator, Field
 
 from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.geometry.terminations import SAME_PLANE, SYMPREC, find_terminations
 
+
+def _plane(miller: tuple[int, int, int]) -> tuple[int, int, int]:
+    if not any(miller):
+        raise ValueError('[0, 0, 0] is no plane')
+    return miller
+
+
+Index = Annotated[int, Field(ge=-20, le=20)]
+Miller = Annotated[tuple[Index, Index, Index], AfterValidator(_plane)]
 Axes = Literal['conventional', 'own']
 PHYSICAL = ('numbers', 'masses', 'initial_magmoms', 'initial_charges')
 """Arrays that tell atoms apart; others, such as numbers of atoms in a file, are not those of a crystal."""

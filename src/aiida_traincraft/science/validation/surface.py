@@ -8,10 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from ase import Atoms, units
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from aiida_traincraft.science.geometry.builders.slab import Index
-from aiida_traincraft.science.geometry.cuts import find_cut
+from aiida_traincraft.science.geometry.cuts import Miller, find_cut
 from aiida_traincraft.science.geometry.terminations import set_vacuum
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -29,7 +28,7 @@ class SurfaceEnergyConfig(CrystalValidatorConfig):
     # The cell is relaxed.
     needs: ClassVar[frozenset[str]] = frozenset({'energy', 'forces', 'stress'})
     type: Literal['surface'] = 'surface'
-    miller: tuple[Index, Index, Index]
+    miller: Miller
     """Miller indices in the conventional cell, as spglib standardises it."""
     thickness: float = Field(default=12.0, gt=0, le=1000)
     """Smallest thickness of the slab (Å)."""
@@ -37,13 +36,6 @@ class SurfaceEnergyConfig(CrystalValidatorConfig):
     """Vacuum on each side (Å)."""
     relax: bool = True
     """Whether the atoms of the slab relax; its cell stays that of the crystal."""
-
-    @field_validator('miller')
-    @classmethod
-    def _plane(cls, miller: tuple[int, int, int]) -> tuple[int, int, int]:
-        if not any(miller):
-            raise ValueError('[0, 0, 0] is no plane')
-        return miller
 
 
 @register('validator', 'surface', SurfaceEnergyConfig)

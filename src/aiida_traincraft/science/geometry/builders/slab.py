@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import ase.build
 import numpy as np
@@ -15,6 +15,7 @@ from aiida_traincraft.science.atoms.sizes import check_size
 from aiida_traincraft.science.atoms.symbols import suggestion
 from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length, Prototype, UnitCell, unit_cell
+from aiida_traincraft.science.geometry.cuts import Miller
 from aiida_traincraft.science.geometry.terminations import find_terminations, set_vacuum
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -22,7 +23,6 @@ from aiida_traincraft.science.structure import Structure
 Facet = Literal[
     'fcc111', 'fcc100', 'fcc110', 'bcc110', 'bcc100', 'bcc111', 'hcp0001', 'diamond111', 'diamond100'
 ]  # fmt: skip
-Index = Annotated[int, Field(ge=-20, le=20)]
 _CUBIC = ('sc', 'fcc', 'bcc', 'diamond', 'zincblende', 'rocksalt', 'cesiumchloride', 'fluorite')
 
 
@@ -35,7 +35,7 @@ class SlabConfig(BuilderConfig):
     """Element, or a formula with ``miller``."""
     facet: Facet | None = None
     """Named facet."""
-    miller: tuple[Index, Index, Index] | None = None
+    miller: Miller | None = None
     """Miller indices of the cut through the conventional cell, in place of ``facet``."""
     crystalstructure: Prototype | None = None
     """Prototype of the crystal that ``miller`` cuts."""
@@ -62,8 +62,6 @@ class SlabConfig(BuilderConfig):
             raise ValueError('give exactly one of "facet" and "miller"')
         if (self.name is None) == (self.crystal is None):
             raise ValueError('give exactly one of "name" and "crystal"')
-        if self.miller is not None and not any(self.miller):
-            raise ValueError('"miller" [0, 0, 0] is no plane')
         for key in ('crystalstructure', 'crystal'):
             if self.facet is not None and getattr(self, key) is not None:
                 raise ValueError(f'"{key}" goes with "miller"; "facet" names its own')

@@ -9,12 +9,11 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.formula import Formula
 from ase.geometry import minkowski_reduce
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from aiida_traincraft.science.atoms.fragments import FRAGMENT, FRAMEWORK
 from aiida_traincraft.science.config.kinds import TransformConfig
-from aiida_traincraft.science.geometry.builders.slab import Index
-from aiida_traincraft.science.geometry.cuts import Axes, empirical, find_cut, outermost_plane, upside_down
+from aiida_traincraft.science.geometry.cuts import Axes, Miller, empirical, find_cut, outermost_plane, upside_down
 from aiida_traincraft.science.geometry.terminations import set_vacuum
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
@@ -35,7 +34,7 @@ class SlabTransformConfig(TransformConfig):
     """A slab of a crystal with vacuum on both sides."""
 
     type: Literal['slab'] = 'slab'
-    miller: tuple[Index, Index, Index]
+    miller: Miller
     """Miller indices of the cut."""
     axes: Axes = 'conventional'
     """Cell that ``miller`` counts in: the conventional one, as spglib standardises it, or that of the structure."""
@@ -50,13 +49,6 @@ class SlabTransformConfig(TransformConfig):
     """Vacuum on each side (Å)."""
     periodic: bool = False
     """Periodic along the normal too, as plane-wave codes need it."""
-
-    @field_validator('miller')
-    @classmethod
-    def _plane(cls, miller: tuple[int, int, int]) -> tuple[int, int, int]:
-        if not any(miller):
-            raise ValueError('[0, 0, 0] is no plane')
-        return miller
 
 
 @register('transform', 'slab', SlabTransformConfig)
