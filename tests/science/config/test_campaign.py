@@ -215,7 +215,7 @@ def test_one_error(data, path, value, where, message):
         (
             {'weighting': {'type': 'energy'}},
             'training.weighting.type',
-            "no such type (given 'energy'); did you mean 'energy_based'? allowed: 'uniform', 'energy_based'",
+            "no such type (given 'energy'); allowed: 'uniform', 'energy_based'; did you mean 'energy_based'?",
         ),
         ({'weighting': {}}, 'training.weighting.type', 'this key is required'),
         ({'weighting': 3}, 'training.weighting', 'expected a table (given 3)'),
@@ -319,6 +319,7 @@ def test_a_plugin_that_ends_the_program(tmp_path):
         load_campaign(path)
 
 
+@pytest.mark.usefixtures('restored_registry')
 def test_plugins_of_the_run(tmp_path):
     path = tmp_path / 'copper.toml'
     path.write_text(TOML.replace('seed = 7', 'plugins = ["own.py"]').replace('type = "emt"', 'type = "own"'))
