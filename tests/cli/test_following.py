@@ -28,7 +28,7 @@ def campaign(aiida_profile):
     node = orm.WorkChainNode()
     node.label = 'followed'
     node.process_type = ActiveLearningWorkChain.build_process_type()
-    config = orm.Dict({'run': {'name': 'followed', 'outdir': 'runs'}}).store()
+    config = orm.Dict({'run': {'name': 'followed', 'outdir': 'runs'}, 'loop': {'max_cycles': 2}}).store()
     node.base.links.add_incoming(config, LinkType.INPUT_WORK, 'config')
     train = called(node.store(), orm.WorkChainNode(), 'label_001')
     called(train, orm.CalcJobNode(), 'job')
