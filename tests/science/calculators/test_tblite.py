@@ -188,4 +188,4 @@ def test_without_the_package(tmp_path, monkeypatch):
     (tmp_path / 'task.json').write_text(json.dumps({'task': 'label', 'parameters': parameters}))
     result = run_task(tmp_path)
     assert result['kind'] == 'missing_package'
-    assert result['message'].startswith('tblite is not installed for ')
+    assert result['message'].startswith('calculator "tblite" needs tblite, which is not installed: pip install')
