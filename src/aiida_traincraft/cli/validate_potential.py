@@ -62,8 +62,10 @@ def _subject(potential: str | None) -> PotentialData | Path | None:
     from aiida_traincraft.cli.naming import load_potential
     from aiida_traincraft.provenance.queries import find_named
 
-    if potential is None or Path(potential).is_file():
-        return None if potential is None else Path(potential)
+    if potential is None:
+        return None
+    if Path(potential).is_file():
+        return Path(potential)
     if find_named(potential) is None:
         raise click.ClickException(f'there is no file and no potential {potential!r}')
     return load_potential(potential)

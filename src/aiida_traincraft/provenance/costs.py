@@ -15,10 +15,10 @@ from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.reading import QUERY_CHUNK, find_output
 from aiida_traincraft.provenance.campaign import called_jobs, children
+from aiida_traincraft.provenance.verdict import MEV
 from aiida_traincraft.workchains import campaign_keys as keys
 
 HOUR = 3600.0
-MEV = 1000.0
 
 
 @dataclass(frozen=True)

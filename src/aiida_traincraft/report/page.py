@@ -15,8 +15,7 @@ from aiida import orm
 from aiida_traincraft import __version__
 from aiida_traincraft.provenance import costs
 from aiida_traincraft.provenance.campaign import summarise
-from aiida_traincraft.provenance.costs import MEV
-from aiida_traincraft.provenance.verdict import covered_by, statements
+from aiida_traincraft.provenance.verdict import MEV, covered_by, statements
 from aiida_traincraft.report import figures
 from aiida_traincraft.report.citations import citations
 from aiida_traincraft.report.figures import Columns, Drawing

@@ -105,7 +105,8 @@ class PotentialData(orm.Data):
             If it is not what was stored.
         """
         content: bytes = self.base.repository.get_object_content(name, mode='rb')
-        if sha256(content).hexdigest() != self.digests.get(name, sha256(content).hexdigest()):
+        told = self.digests.get(name)
+        if told is not None and sha256(content).hexdigest() != told:
             raise ValueError(f'{name} of potential {self.uuid} is not what was stored: its file is damaged')
         return content
 

@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.models.ace_check import check_pair, read_active_set
-from aiida_traincraft.science.models.ace_file import load_basis, n_functions, probe_cluster
+from aiida_traincraft.science.models.ace_file import load_basis, n_functions, open_basis, probe_cluster
 from aiida_traincraft.science.models.cells import check_species, prepare_atoms
 from aiida_traincraft.science.models.pyace_import import import_pyace
 
@@ -59,7 +59,9 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         pyace = import_pyace()
-        basis = load_basis(potential)
+        # Reading them takes longest: each file once.
+        own_e0 = [] if fast is None else check_pair(potential, fast)
+        basis = load_basis(potential) if fast is None else open_basis(potential)
         self.counts = n_functions(basis)
         self.cutoff: float = basis.cutoffmax
         missing = sorted(set(self.counts) - set(e0))
@@ -76,7 +78,6 @@ class PaceCalculator(Calculator):  # type: ignore[misc]
             self._graded.set_active_set([self._inverse[element] for element in self.elements])
         self._plain, self._plain_e0 = self._full, dict.fromkeys(self.counts, 0.0)
         if fast is not None:
-            own_e0 = check_pair(potential, fast)
             try:
                 self._plain = pyace.PyACECalculator(str(fast), recursive_evaluator=True, recursive=True)
             except Exception as error:

@@ -40,6 +40,17 @@ def load_basis(path: Path) -> Any:
         If the file is absent, cannot be read, or is not whole.
     """
     check_potential(path)
+    return open_basis(path)
+
+
+def open_basis(path: Path) -> Any:
+    """Load a potential that was checked: pyace may crash on one that is not whole.
+
+    Raises
+    ------
+    ValueError
+        If pyace cannot read it.
+    """
     try:
         return import_pyace().ACEBBasisSet(str(path))
     # Exceptions of C++ come as several kinds.

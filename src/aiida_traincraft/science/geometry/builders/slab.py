@@ -12,7 +12,7 @@ from ase.data import atomic_numbers, reference_states
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.atoms.sizes import check_size
-from aiida_traincraft.science.atoms.symbols import suggestion
+from aiida_traincraft.science.atoms.symbols import is_element, suggestion
 from aiida_traincraft.science.config.kinds import BuilderConfig
 from aiida_traincraft.science.geometry.builders.crystal import Count, Length, Prototype, UnitCell, unit_cell
 from aiida_traincraft.science.geometry.cuts import Miller
@@ -135,9 +135,9 @@ def _facet(config: SlabConfig) -> Atoms:
     try:
         return getattr(ase.build, config.facet)(config.name, size=config.size, vacuum=config.vacuum, **lattice)
     except (ValueError, KeyError, TypeError) as error:
-        known = atomic_numbers.get(config.name, 0) > 0
-        told = f'not an element{suggestion(config.name or "")}: a compound needs "miller"'
-        reason = f'{error}; give "a" (Å)' if known else told
+        name = config.name or ''
+        told = f'not an element{suggestion(name)}: a compound needs "miller"'
+        reason = f'{error}; give "a" (Å)' if is_element(name) else told
         raise ValueError(f'"name": no {config.facet} slab of {config.name!r} can be built: {reason}') from error
 
 

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from ase.formula import Formula
 from ase.geometry import minkowski_reduce
 from pydantic import AfterValidator, Field
 
 from aiida_traincraft.science.atoms.fragments import FRAGMENT, FRAMEWORK
+from aiida_traincraft.science.atoms.symbols import check_formula
 from aiida_traincraft.science.config.kinds import TransformConfig
 from aiida_traincraft.science.geometry.cuts import Axes, Miller, empirical, find_cut, outermost_plane, upside_down
 from aiida_traincraft.science.geometry.terminations import set_vacuum
@@ -21,13 +21,9 @@ from aiida_traincraft.science.structure import Structure
 
 def _formula(text: str) -> str:
     try:
-        counts = Formula(text).count()
-    # ASE's parser fails in many ways.
-    except Exception:
-        counts = {}
-    if not counts or any(atomic_numbers.get(symbol, 0) < 1 for symbol in counts):
-        raise ValueError(f'{text!r} is no formula of a plane of atoms, such as "TiO2"')
-    return text
+        return check_formula(text)
+    except ValueError:
+        raise ValueError(f'{text!r} is no formula of a plane of atoms, such as "TiO2"') from None
 
 
 class SlabTransformConfig(TransformConfig):
