@@ -38,8 +38,8 @@ def facts(tmp_path_factory) -> dict[str, Any]:
 
 def test_their_plugins_are_listed(facts):
     assert facts['plugins']['status'] == 0
-    rows = [line.split() for line in facts['plugins']['output'].splitlines() if 'traincraft_pairs.config' in line]
-    found = {(row[1], row[3]) for row in rows}
+    rows = [line.split() for line in facts['plugins']['output'].splitlines() if 'traincraft_pairs' in line]
+    found = {(row[0], row[1]) for row in rows}
     assert found == {('calculator', 'morse'), ('labeller', 'pairs'), ('trainer', 'morse'), ('explorer', 'shake')}
 
 

@@ -18,10 +18,14 @@ from aiida_traincraft.workchains.active_learning import ActiveLearningWorkChain
 from aiida_traincraft.workchains.seams.base import Seam, workchain_of
 
 GROUPS = ('aiida.calculations', 'aiida.data', 'aiida.parsers', 'aiida.workflows')
-# What AiiDA asks its subclasses to write, and what the sliding window changes on purpose.
+# What AiiDA asks its subclasses to write, and what the sliding window, a child that died and a second writer to the
+# database need.
 OVERRIDES = {
-    'aiida.workflows': (WorkChain, {'define', '_action_awaitables', '_on_awaitable_finished'}),
-    'aiida.calculations': (CalcJob, {'define', 'prepare_for_submission'}),
+    'aiida.workflows': (
+        WorkChain,
+        {'define', '_action_awaitables', '_on_awaitable_finished', 'callback_excepted', 'init'},
+    ),
+    'aiida.calculations': (CalcJob, {'define', 'prepare_for_submission', 'init'}),
     'aiida.parsers': (Parser, {'parse'}),
 }
 

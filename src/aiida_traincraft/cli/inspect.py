@@ -157,7 +157,8 @@ def plugins(files: tuple[str, ...], keys: str | None) -> None:
                 table.add_row(plugin.kind, name, default, field.description or '')
         Console(markup=False).print(table)
         return
-    table = new_table(('kind', 'name', 'what it does', 'module'))
+    table = new_table(('kind', 'name', 'what it does', 'package'))
     for plugin in registry.plugins():
-        table.add_row(plugin.kind, plugin.name, plugin.summary, plugin.function.__module__)
+        package = '' if plugin.is_builtin else plugin.function.__module__.partition('.')[0]
+        table.add_row(plugin.kind, plugin.name, plugin.summary, package)
     Console(markup=False).print(table)

@@ -16,6 +16,7 @@ from ase.formula import Formula
 from pydantic import AfterValidator, Field
 
 from aiida_traincraft.science.atoms.sizes import check_size
+from aiida_traincraft.science.atoms.symmetry import find_symmetry
 from aiida_traincraft.science.geometry.terminations import SAME_PLANE, SYMPREC, find_terminations
 
 
@@ -104,12 +105,10 @@ def find_cut(crystal: Atoms, miller: Sequence[int], axes: Axes = 'conventional')
     ValueError
         If atoms coincide.
     """
-    import spglib
-
     kinds, first = _kinds(crystal)
     cell = (crystal.cell.array, crystal.get_scaled_positions(), (kinds + 1).tolist())
-    conventional = spglib.standardize_cell(cell, no_idealize=True, symprec=SYMPREC)
-    primitive = spglib.standardize_cell(cell, to_primitive=True, no_idealize=True, symprec=SYMPREC)
+    conventional = find_symmetry('standardize_cell', cell, no_idealize=True, symprec=SYMPREC)
+    primitive = find_symmetry('standardize_cell', cell, to_primitive=True, no_idealize=True, symprec=SYMPREC)
     if conventional is None or primitive is None:
         raise ValueError('"geometry": spglib finds no symmetry in the crystal: do atoms coincide?')
     sources = first[np.asarray(primitive[2]) - 1]

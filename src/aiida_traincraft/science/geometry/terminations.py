@@ -7,6 +7,7 @@ from ase import Atoms
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.atoms.conversion import to_pymatgen
+from aiida_traincraft.science.atoms.symmetry import find_symmetry
 
 SAME_PLANE = 0.1
 """Atoms belong to one plane up to this distance along the normal (Å)."""
@@ -55,13 +56,9 @@ def set_vacuum(slab: Atoms, vacuum: float) -> Atoms:
 
 def has_equivalent_sides(slab: Atoms) -> bool:
     """Whether a symmetry of the slab takes its top to its bottom."""
-    import spglib
-
     spaced = set_vacuum(slab, 10.0)
-    operations = spglib.get_symmetry(
-        (spaced.cell.array, spaced.get_scaled_positions(), spaced.numbers), symprec=SYMPREC
-    )
-    # Nothing is found where atoms coincide.
+    cell = (spaced.cell.array, spaced.get_scaled_positions(), spaced.numbers)
+    operations = find_symmetry('get_symmetry', cell, symprec=SYMPREC)
     return operations is not None and bool((operations['rotations'][:, 2, 2] == -1).any())
 
 

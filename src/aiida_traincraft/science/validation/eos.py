@@ -10,6 +10,7 @@ from ase import Atoms, units
 from ase.eos import EquationOfState
 from pydantic import Field
 
+from aiida_traincraft.science.atoms.symmetry import find_symmetry
 from aiida_traincraft.science.registry import register
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.validation import Findings, Subject
@@ -110,7 +111,6 @@ class Eos(CrystalValidator):
 
 def _conventional_atoms(atoms: Atoms) -> int | None:
     """Atoms in the conventional cell of a cubic crystal, None for another."""
-    import spglib
-
-    found = spglib.get_symmetry_dataset((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), SYMPREC)
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = find_symmetry('get_symmetry_dataset', cell, symprec=SYMPREC)
     return len(found.std_types) if found is not None and found.number >= FIRST_CUBIC else None

@@ -183,9 +183,13 @@ def test_kill_is_told_from_failure_and_walltime_from_the_end(tmp_path, copper_fr
 
     continued.mkdir()
     (continued / 'initial.yaml').write_bytes((killed / 'interim.yaml').read_bytes())
-    limit = 1.5 * needed + 5
-    prepare(continued, copper_frames[:12], training=long, start='continue', max_seconds=limit)
-    result = run_in(continued, pacemaker_python)
+    # A machine may be busier than it was a moment ago.
+    for factor in (1.5, 3, 6, 12):
+        limit = factor * needed + 5
+        prepare(continued, copper_frames[:12], training=long, start='continue', max_seconds=limit)
+        result = run_in(continued, pacemaker_python)
+        if result.get('kind') != 'walltime':
+            break
     assert (result['status'], result['end']) == ('ok', 'walltime')
     assert result['seconds'] < limit
     assert not (continued / 'potential.yaml').exists()
