@@ -130,7 +130,7 @@ def test_resume_leaves_a_daemon_that_works_alone(campaign, daemon, traincraft, m
     stopped = []
     monkeypatch.setattr(profiles, 'stop_daemon', lambda: stopped.append(True))
     monkeypatch.setattr(profiles, 'repair', lambda _name: None)
-    monkeypatch.setattr(profiles, 'ensure_daemon', lambda: False)
+    monkeypatch.setattr(profiles, 'ensure_daemon', lambda _workers: False)
     daemon(BrokerStandIn(), lambda _pid: {'state': 'waiting'})
     assert 'it runs already' in traincraft('resume', campaign.pk, '--detach').output
     assert stopped == []

@@ -6,6 +6,7 @@ import pytest
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators import make_calculator
+from aiida_traincraft.science.config.base import PluginConfig
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.kinds import CalculatorConfig
 
@@ -88,7 +89,21 @@ def test_suggestion_and_allowed_names():
     assert 'did you mean' not in str(caught.value)
 
 
+def test_a_model_of_the_common_base_gets_the_traits_of_its_kind():
+    class CommonConfig(PluginConfig):
+        """Derived from what all kinds share."""
+
+        type: Literal['common'] = 'common'
+
+    registry.register('calculator', 'common', CommonConfig)(some)
+    config = registry.get('calculator', 'common').config(type='common')
+    assert isinstance(config, CommonConfig)
+    assert config.known_elements() is None
+
+
 def test_what_cannot_be_registered():
+    with pytest.raises(TypeError, match='EmtConfig is no BuilderConfig, but of another kind'):
+        registry.register('builder', 'some', registry.get('calculator', 'emt').config)(some)
     with pytest.raises(ValueError, match='unknown plugin kind'):
         registry.register('calculater', 'some', SomeConfig)(some)
     with pytest.raises(TypeError, match='config model derived from CalculatorConfig'):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import psutil
 from aiida import orm
 from aiida.common.exceptions import MissingConfigurationError
 from aiida.engine import ProcessState
-from aiida.engine.daemon.client import DaemonClient, get_daemon_client
+from aiida.engine.daemon.client import DaemonClient, DaemonException, get_daemon_client
 from aiida.engine.processes.control import play_processes
 from aiida.manage import get_manager
 from aiida.manage.configuration import get_config, load_profile
@@ -92,12 +93,15 @@ def await_broker(seconds: float = BROKER_TIMEOUT) -> None:
             return
 
 
-def stop_daemon() -> None:
-    """Stop the daemon if it is running; processes stay where they are."""
-    client = get_daemon_client()
+def stop_daemon() -> int:
+    """Stop the daemon if it is running; return the number of its workers. Processes stay where they are."""
+    client, workers = get_daemon_client(), 1
     if is_alive():
+        with suppress(DaemonException):
+            workers = client.get_numprocesses(timeout=DAEMON_TIMEOUT)['numprocesses']
         client.stop_daemon(timeout=DAEMON_TIMEOUT)
     end_orphans(client)
+    return workers
 
 
 def await_pickup(process: orm.ProcessNode, seconds: float = 60.0) -> None:

@@ -98,9 +98,9 @@ def resume(profile: str | None, campaign: str | None, detach: bool) -> None:
         else:
             click.echo(f'{why}: the daemon is started again')
             # Processes that lost their task can only be handed out again while the daemon is stopped.
-            profiles.stop_daemon()
+            workers = profiles.stop_daemon()
             profiles.repair(name)
-            profiles.ensure_daemon()
+            profiles.ensure_daemon(workers)
             click.echo('the daemon is running again')
         for process in going_on:
             profiles.play_paused(process)

@@ -102,9 +102,14 @@ def register(kind: str, name: str, config: type[PluginConfig] | None = None) -> 
     def decorator(target: T) -> T:
         if kind not in KINDS:
             raise ValueError(f'unknown plugin kind {kind!r}; kinds are {", ".join(KINDS)}')
-        model = config if config is not None else target
-        if not (isinstance(model, type) and issubclass(model, BASES[kind])):
-            raise TypeError(f'{kind} {name!r}: a config model derived from {BASES[kind].__name__} is needed')
+        model, base = config if config is not None else target, BASES[kind]
+        if not (isinstance(model, type) and issubclass(model, PluginConfig)):
+            raise TypeError(f'{kind} {name!r}: a config model derived from {base.__name__} is needed')
+        if not issubclass(model, (*BASES.values(),)):
+            # Derived from what all kinds share: it gets the traits of its kind.
+            model = type(model.__name__, (model, base), {'__module__': model.__module__, '__doc__': model.__doc__})
+        if not issubclass(model, base):
+            raise TypeError(f'{kind} {name!r}: {model.__name__} is no {base.__name__}, but of another kind')
         if not callable(target):
             raise TypeError(f'{kind} {name!r} is not callable')
         if not _is_ours(target):
