@@ -25,8 +25,10 @@ PSEUDOS ?= /usr/share/espresso/pseudo
 .PHONY: setup-programs environments clean
 .PHONY: coverage test-science test-aiida test-pw test-mace test-pace test-campaigns test-build test-docs
 
-# Python compiles what is imported; pip would compile all that there is.
+# Python compiles what is imported, once; pip would compile all that there is. Where Python is told to keep nothing, as
+# in many containers, every program that starts compiles AiiDA again.
 INSTALL := pip install --quiet --no-compile
+unexport PYTHONDONTWRITEBYTECODE
 
 .venv/.done: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -22,6 +22,8 @@ from aiida_traincraft.science.structure import Structure
 
 # Several BLAS threads on a few cores slow every small job down.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# Where it is set, every program that a test starts compiles again what it imports.
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 
 pytest_plugins = ['aiida.tools.pytest_fixtures', 'quantumespresso']
 
