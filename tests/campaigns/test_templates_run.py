@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tomllib
@@ -58,5 +59,7 @@ def test_template_shows_what_it_promises(site, name, request):
     assert verdict['best']['potential'] in [cycle['uuids']['potential'] for cycle in cycles]
     trained = {system['name'] for system in tomllib.loads(path.read_text())['systems']}
     frames = read(site.folder / 'runs' / name / 'test_set.extxyz', index=':')
-    assert {f'test_{system}' for system in trained} == {frame.info['config_type'] for frame in frames}
+    assert {f'test_{system}' for system in trained} == {
+        json.loads(frame.info['tc_provenance'])['system'] for frame in frames
+    }
     assert verdict['untested_systems'] == []
