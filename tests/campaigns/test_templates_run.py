@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tomllib
 
 import pytest
-from ase.io import read
 
 from aiida_traincraft.cli.new import templates
+from aiida_traincraft.science.structure import read_extxyz
 from quantumespresso import PSEUDOS
 
 pytestmark = [pytest.mark.campaign, pytest.mark.long]
@@ -58,8 +57,6 @@ def test_template_shows_what_it_promises(site, name, request):
     assert not verdict['red'], verdict['worse_than_constant']
     assert verdict['best']['potential'] in [cycle['uuids']['potential'] for cycle in cycles]
     trained = {system['name'] for system in tomllib.loads(path.read_text())['systems']}
-    frames = read(site.folder / 'runs' / name / 'test_set.extxyz', index=':')
-    assert {f'test_{system}' for system in trained} == {
-        json.loads(frame.info['tc_provenance'])['system'] for frame in frames
-    }
+    frames = read_extxyz(site.folder / 'runs' / name / 'test_set.extxyz')
+    assert {f'test_{system}' for system in trained} == {frame.provenance['system'] for frame in frames}
     assert verdict['untested_systems'] == []

@@ -204,4 +204,4 @@ def test_two_workers_at_one_workchain_start_nothing_twice(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [f'child_{number}' for number in range(1, 6)], done.stderr
+    assert done.stdout.split() == ['finished', *(f'child_{number}' for number in range(1, 6))], done.stderr

@@ -105,7 +105,7 @@ def register(kind: str, name: str, config: type[PluginConfig] | None = None) -> 
         model, base = config if config is not None else target, BASES[kind]
         if not (isinstance(model, type) and issubclass(model, PluginConfig)):
             raise TypeError(f'{kind} {name!r}: a config model derived from {base.__name__} is needed')
-        if not issubclass(model, (*BASES.values(),)):
+        if not issubclass(model, tuple(BASES.values())):
             # Derived from what all kinds share: it gets the traits of its kind.
             model = type(model.__name__, (model, base), {'__module__': model.__module__, '__doc__': model.__doc__})
         if not issubclass(model, base):
