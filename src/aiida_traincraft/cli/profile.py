@@ -14,9 +14,9 @@ from typing import Any
 import click
 import psutil
 from aiida import orm
-from aiida.common.exceptions import MissingConfigurationError
+from aiida.common.exceptions import AiidaException, MissingConfigurationError
 from aiida.engine import ProcessState
-from aiida.engine.daemon.client import DaemonClient, DaemonException, get_daemon_client
+from aiida.engine.daemon.client import DaemonClient, get_daemon_client
 from aiida.engine.processes.control import play_processes
 from aiida.manage import get_manager
 from aiida.manage.configuration import get_config, load_profile
@@ -97,7 +97,7 @@ def stop_daemon() -> int:
     """Stop the daemon if it is running; return the number of its workers. Processes stay where they are."""
     client, workers = get_daemon_client(), 1
     if is_alive():
-        with suppress(DaemonException):
+        with suppress(AiidaException):
             workers = client.get_numprocesses(timeout=DAEMON_TIMEOUT)['numprocesses']
         client.stop_daemon(timeout=DAEMON_TIMEOUT)
     end_orphans(client)
