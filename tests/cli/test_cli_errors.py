@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from aiida import orm
@@ -63,6 +64,24 @@ def test_an_element_that_the_teacher_lacks(run, campaign_content):
     assert 'Fe' in output
     assert 'Cu' in output
     assert 'systems[0]' in output
+
+
+RECORDED = Path(__file__).parents[1] / 'recorded' / 'pace_train' / 'finished' / 'potential.yaml'
+
+
+def test_a_damaged_teacher(run, campaign_content, tmp_path):
+    cut = tmp_path / 'cut.yaml'
+    cut.write_bytes(RECORDED.read_bytes()[:-300])
+    campaign_content['labelling']['calculator'] = {'type': 'pace', 'potential': str(cut), 'e0': {'Cu': 0.0}}
+    output = run(campaign_content)
+    assert 'labelling.calculator: potential cut.yaml cannot be read' in output
+
+
+def test_a_teacher_that_no_job_would_find(run, campaign_content):
+    table = {'type': 'mace', 'model': ['/models/a.model', 'b.model']}
+    campaign_content['labelling']['calculator'] = table
+    output = run(campaign_content)
+    assert "labelling.calculator.model: 'b.model' is relative" in output
 
 
 def test_a_test_set_of_elements_that_nobody_trains(run, campaign_content):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from aiida_traincraft.science.calculators.file_content import file_content
 from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.models.ace import PaceCalculator
+from aiida_traincraft.science.models.ace_check import check_fast, check_potential, read_active_set
 from aiida_traincraft.science.registry import register
 
 
@@ -37,6 +38,13 @@ class PaceCalculatorConfig(CalculatorConfig):
         table = self.model_dump(mode='json', exclude={'active_set'})
         return table | {'potential': file_content(self.potential), 'fast': fast}
 
+    def check_files(self) -> None:
+        """Check that the potential, its active set and its fast form are whole."""
+        checks = ((self.potential, check_potential), (self.active_set, read_active_set), (self.fast, check_fast))
+        for name, check in checks:
+            if name is not None and (path := Path(name).expanduser()).is_file():
+                check(path)
+
 
 @register('calculator', 'pace', config=PaceCalculatorConfig)
 def pace_calculator(config: PaceCalculatorConfig) -> PaceCalculator:
@@ -56,6 +64,7 @@ def pace_calculator(config: PaceCalculatorConfig) -> PaceCalculator:
         active_set = "potential.asi"
         e0 = { Cu = -1.2 }
     """
-    active_set = None if config.active_set is None else Path(config.active_set)
-    fast = None if config.fast is None else Path(config.fast)
-    return PaceCalculator(Path(config.potential), config.e0, active_set, fast)
+    potential, active_set, fast = (
+        None if name is None else Path(name).expanduser() for name in (config.potential, config.active_set, config.fast)
+    )
+    return PaceCalculator(potential, config.e0, active_set, fast)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from aiida_traincraft.science.atoms.distances import shortest_distance
 from aiida_traincraft.science.calculators import (
@@ -81,12 +82,13 @@ def check_neighbours(preflight: Preflight) -> list[ConfigIssue]:
 
 
 def check_teacher(preflight: Preflight) -> list[ConfigIssue]:
-    """Find what the teacher cannot calculate, of the geometries and of what samplers add to them."""
+    """Find what the teacher cannot calculate, of its files and of the structures."""
     config, issues = preflight.config, []
     teacher = config.labelling.teacher()
     if teacher is None:
         return []
     wanted = (*NEEDED, *sorted(config.training.needed_labels()))
+    issues += _check_teacher_files(teacher)
     for system in preflight.built:
         try:
             check_structures(teacher, system.structures, wanted)
@@ -95,6 +97,21 @@ def check_teacher(preflight: Preflight) -> list[ConfigIssue]:
             issues.append(ConfigIssue('labelling.calculator', f'{error} (needed by {system.place})'))
     try:
         check_cell_sizes(teacher, [structure for system in preflight.built for structure in system.structures])
+    except ValueError as error:
+        issues.append(ConfigIssue('labelling.calculator', str(error)))
+    return issues
+
+
+def _check_teacher_files(teacher: CalculatorConfig) -> list[ConfigIssue]:
+    """Find paths that a job would not find, and files that are damaged."""
+    issues, table = [], teacher.model_dump(mode='json')
+    for key in teacher.files:
+        names = [table[key]] if isinstance(table[key], str) else table[key] or []
+        if relative := [name for name in names if not Path(name).expanduser().is_absolute()]:
+            problem = f'{relative[0]!r} is relative to the folder of a job, where it is not; give the whole path'
+            issues.append(ConfigIssue(f'labelling.calculator.{key}', problem))
+    try:
+        teacher.check_files()
     except ValueError as error:
         issues.append(ConfigIssue('labelling.calculator', str(error)))
     return issues

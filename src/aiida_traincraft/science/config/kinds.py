@@ -71,6 +71,15 @@ class CalculatorConfig(LabelSourceConfig):
         """What of the table decides the numbers, with files by their content; read where it calculates."""
         return self.model_dump(mode='json')
 
+    def check_files(self) -> None:
+        """Check those of its files that lie on this machine.
+
+        Raises
+        ------
+        ValueError
+            If one is damaged.
+        """
+
 
 class SamplerConfig(PluginConfig):
     """Draws structures around a start."""
