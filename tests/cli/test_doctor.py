@@ -123,7 +123,7 @@ def test_a_profile_that_was_just_made(tmp_path, executable):
     assert 'no pseudopotentials: traincraft pseudos install FOLDER --family NAME' in lines['pw']
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pacemaker(findings, campaign_content, python_code, localhost, pacemaker_python):
     code = orm.InstalledCode(localhost, str(pacemaker_python), label='pacemaker-of-doctor').store()
     campaign_content['training'] |= {'type': 'pace'}

@@ -45,7 +45,7 @@ def test_children_by_key(tiny_campaign):
 def test_labels_spent_before_each_training(tiny_campaign, summary):
     first, second = summary['cycles']
     assert first['labels']['total'] == 15
-    assert second['labels']['total'] == 18 == ledger_counts(tiny_campaign)[0]['total']
+    assert second['labels']['total'] == 18 == ledger_counts(children(tiny_campaign))[0]['total']
     assert second['training_set'] > first['training_set']
     assert first['labels']['labelled'] == first['training_set'] + 4 + 1
 

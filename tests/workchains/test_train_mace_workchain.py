@@ -128,7 +128,7 @@ def explored(run_workchain, content, codes, trained, copper_dataset):
     return explore
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_committee_explores_and_halts(explored):
     watched = explored(1e-6, 1e3)
     assert watched.is_finished_ok, watched.exit_message

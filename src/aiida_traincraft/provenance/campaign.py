@@ -137,11 +137,16 @@ def job_counts(campaign: orm.WorkChainNode) -> tuple[int, int]:
     return len(found) - ended, ended
 
 
-def ledger_counts(campaign: orm.WorkChainNode, upto: int | None = None) -> tuple[dict[str, int], dict[str, int]]:
-    """Counts and reasons of failure over the labelled batches of the cycles before ``upto`` (all without it)."""
+def ledger_counts(
+    steps: Mapping[str, orm.ProcessNode], upto: int | None = None
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Counts and reasons of failure over the labelled batches of the cycles before ``upto`` (all without it).
+
+    ``steps`` are the :func:`children` of a campaign.
+    """
     counts = dict.fromkeys(('total', 'labelled', *STATUSES), 0)
     reasons: dict[str, int] = {}
-    for key, child in children(campaign).items():
+    for key, child in steps.items():
         if keys.kind_of(key) != 'label' or (upto is not None and keys.number_of(key) >= upto):
             continue
         ledger = child.outputs.ledger if 'ledger' in child.outputs else None
@@ -159,7 +164,7 @@ def progress(campaign: orm.WorkChainNode) -> Progress:
     trainings = [node for _, node in keys.of_kind('train', steps)]
     scored = [node for node in trainings if 'errors' in node.outputs]
     running, done = job_counts(campaign)
-    counts, reasons = ledger_counts(campaign)
+    counts, reasons = ledger_counts(steps)
     finished, loop = campaign.is_finished, campaign.inputs.config['loop'] if 'config' in campaign.inputs else {}
     return Progress(
         state='finished' if finished else str(campaign.process_state.value),
@@ -224,7 +229,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
         cycles.append(
             {
                 'cycle': number,
-                'labels': ledger_counts(campaign, upto)[0],
+                'labels': ledger_counts(steps, upto)[0],
                 'training_set': training.inputs.dataset.count('train'),
                 'errors': training.outputs.errors['overall'] if 'errors' in training.outputs else None,
                 'candidates': sum(report['n_candidates'] for report in reports),
@@ -244,7 +249,7 @@ def summarise(campaign: orm.WorkChainNode) -> dict[str, Any]:
                 },
             }
         )
-    counts, reasons = ledger_counts(campaign)
+    counts, reasons = ledger_counts(steps)
     named = {name: campaign.outputs[name] for name in campaign.outputs}
     return {
         'name': campaign.label,

@@ -64,7 +64,5 @@ def pace_calculator(config: PaceCalculatorConfig) -> PaceCalculator:
         active_set = "potential.asi"
         e0 = { Cu = -1.2 }
     """
-    potential, active_set, fast = (
-        None if name is None else Path(name).expanduser() for name in (config.potential, config.active_set, config.fast)
-    )
-    return PaceCalculator(potential, config.e0, active_set, fast)
+    active_set, fast = (None if name is None else Path(name).expanduser() for name in (config.active_set, config.fast))
+    return PaceCalculator(Path(config.potential).expanduser(), config.e0, active_set, fast)
