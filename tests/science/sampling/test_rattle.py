@@ -59,18 +59,21 @@ def test_strain_is_symmetric_and_bounded(copper):
     assert 0.04 < np.abs(strains).max() <= 0.06 + 1e-12
 
 
-def test_volumetric_strain_range(copper):
-    config = RattleConfig(n=50, stdev=0, volumetric_strain=(-0.05, 0.1))
-    factors = gradients(copper, run_sampling(copper, None, None, config))
+@pytest.mark.parametrize(('key', 'power'), [('volumetric_strain', 3), ('linear_strain', 1)])
+def test_range_of_an_isotropic_strain(copper, key, power):
+    config = RattleConfig(n=50, stdev=0, **{key: (-0.05, 0.1)})
+    frames = run_sampling(copper, None, None, config)
+    factors = gradients(copper, frames)
     scale = factors[:, 0, 0]
     assert np.allclose(factors, scale[:, None, None] * np.eye(3))
-    assert -0.05 <= scale.min() - 1 < -0.03
-    assert 0.08 < scale.max() - 1 <= 0.1
+    change = np.array([frame.atoms.get_volume() / copper.atoms.get_volume() for frame in frames]) ** (power / 3) - 1
+    assert -0.05 <= change.min() < -0.03
+    assert 0.08 < change.max() <= 0.1
 
 
 def test_molecule_without_cell_is_strained_too():
     start = Structure(molecule('CH4'))
-    frames = run_sampling(start, None, None, RattleConfig(n=5, stdev=0, volumetric_strain=(0.1, 0.1)))
+    frames = run_sampling(start, None, None, RattleConfig(n=5, stdev=0, linear_strain=(0.1, 0.1)))
     assert frames[0].atoms.get_distance(0, 1) == pytest.approx(1.1 * start.atoms.get_distance(0, 1))
 
 
@@ -116,6 +119,8 @@ def test_monte_carlo_rattle_without_room(copper):
         {'method': 'mc'},
         {'closest': 2.0},
         {'volumetric_strain': (0.1, -0.1)},
+        {'linear_strain': (0.1, -0.1)},
+        {'linear_strain': (0.1, 0.2), 'volumetric_strain': (0.1, 0.2)},
         {'stdev': -1},
         {'n': 0},
         {'strain': 0.6},

@@ -33,7 +33,9 @@ class RattleConfig(SamplerConfig):
     strain: float = Field(default=0.0, ge=0, lt=0.5)
     """Each of the six components of a random strain is uniform in [-strain, strain]."""
     volumetric_strain: tuple[Component, Component] | None = None
-    """Range of a random relative change of all lengths, [smallest, largest]."""
+    """Range of a random relative change of the volume, [smallest, largest]."""
+    linear_strain: tuple[Component, Component] | None = None
+    """The same of all lengths; one of the two."""
     min_distance: float = Field(default=0.6, ge=0)
     """Frames with two atoms closer than this fraction of the sum of their covalent radii are drawn again."""
     method: Literal['standard', 'mc'] = 'standard'
@@ -47,8 +49,12 @@ class RattleConfig(SamplerConfig):
     def _range(self) -> RattleConfig:
         if (self.method == 'mc') != (self.closest is not None):
             raise ValueError('"closest" (Å) goes with method = "mc", and that needs it')
-        if self.volumetric_strain is not None and self.volumetric_strain[0] > self.volumetric_strain[1]:
-            raise ValueError(f'"volumetric_strain" must be [smallest, largest], not {list(self.volumetric_strain)}')
+        if self.volumetric_strain is not None and self.linear_strain is not None:
+            raise ValueError('"volumetric_strain" and "linear_strain" say the same: give one of them')
+        for name in ('volumetric_strain', 'linear_strain'):
+            strain = getattr(self, name)
+            if strain is not None and strain[0] > strain[1]:
+                raise ValueError(f'"{name}" must be [smallest, largest], not {list(strain)}')
         return self
 
 
@@ -105,7 +111,9 @@ def _draw(structure: Structure, config: RattleConfig, rng: np.random.Generator) 
     for _ in range(MAX_TRIES):
         deformation = np.eye(3) + random_strain(rng, config.strain)
         if config.volumetric_strain is not None:
-            deformation = deformation * (1.0 + rng.uniform(*config.volumetric_strain))
+            deformation = deformation * np.cbrt(1.0 + rng.uniform(*config.volumetric_strain))
+        if config.linear_strain is not None:
+            deformation = deformation * (1.0 + rng.uniform(*config.linear_strain))
         atoms = deform(structure.atoms, deformation)
         atoms.positions += _displacements(atoms, config, rng)
         distance = minimum_distance(atoms)
