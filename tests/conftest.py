@@ -223,6 +223,7 @@ LINEAR_TRAINING: dict[str, Any] = {
     'baseline': 'zbl',
     'energy_weight': 20.0,
     'stress_weight': 20.0,
+    'regression': 'ridge',
     'ridge': [1e-8, 1e-6],
     'holdout_fraction': 0.15,
 }

@@ -24,6 +24,7 @@ pyace = pytest.importorskip('pyace')
 
 E0 = {'Cu': 3.51}
 CONFIG = PaceLinearTraining(functions=40, cutoff=5.0)
+RIDGE = CONFIG.model_copy(update={'regression': 'ridge', 'stress_weight': 20.0})
 
 
 def quiet(line: str) -> None:
@@ -35,10 +36,14 @@ def fit(copper_frames):
     return fit_linear(copper_frames, CONFIG, E0, seed=1, report=quiet)
 
 
+def test_the_ridge_of_the_smallest_loss_is_taken(copper_frames):
+    fit = fit_linear(copper_frames, RIDGE, E0, seed=1, report=quiet)
+    assert [row.ridge for row in fit.scan] == sorted(RIDGE.ridge)
+    assert fit.ridge == min(fit.scan, key=lambda row: row.loss).ridge
+
+
 def test_fit_is_accurate_and_reports_its_holdout(fit):
     assert fit.n_functions == {'Cu': 40}
-    assert [row.ridge for row in fit.scan] == sorted(CONFIG.ridge)
-    assert fit.ridge == min(fit.scan, key=lambda row: row.loss).ridge
     assert fit.train.energy_rmse < 2e-3
     assert fit.train.force_rmse < 20e-3
     assert fit.holdout.force_rmse < 40e-3

@@ -36,12 +36,14 @@ class PaceTraining(TrainerConfig):
     """Core repulsion below the shortest distance of the training set."""
     energy_weight: float = Field(default=20.0, gt=0)
     """Weight of an energy per atom (eV) relative to a force component (eV/Å) in the linear fit."""
-    stress_weight: float = Field(default=20.0, ge=0)
+    stress_weight: float = Field(default=1.0, ge=0)
     """Weight of a stress component times the volume per atom (eV) relative to a force component; 0 leaves it out."""
+    regression: Literal['bayesian', 'ridge'] = 'bayesian'
+    """Linear fit: noise and a prior of smooth functions from the data, or one ridge from a hold-out set."""
     ridge: list[Annotated[float, Field(ge=0)]] = [1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
-    """Ridge strengths tried in the linear fit on the hold-out set; the best is used with all data."""
+    """With ``regression = "ridge"``: strengths tried on the hold-out set; the best is used with all data."""
     holdout_fraction: float = Field(default=0.15, gt=0, lt=0.9)
-    """Fraction of the training structures held out for the ridge scan."""
+    """Fraction of the training structures held out: for the ridge, and for the errors that are told."""
 
     def neighbour_cutoff(self) -> float:
         """The radial cutoff."""

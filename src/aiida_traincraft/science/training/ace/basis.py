@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.config.training.base import PaceTraining
 from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
 from aiida_traincraft.science.models.pyace_import import import_pyace
@@ -92,6 +95,24 @@ def basis_specification(config: PaceTraining, elements: Sequence[str], count: in
         'bonds': {'ALL': bond},
         'functions': {'number_of_functions_per_element': count, **orders},
     }
+
+
+def roughness(basis: Any) -> tuple[FloatArray, FloatArray]:
+    """How much the functions of an ``ACEBBasisSet`` oscillate, and how many bonds they join.
+
+    Returns
+    -------
+    roughness
+        (n,) ``Σ (n - 1)² + l²`` over the bonds of a function, in units of the median of those that are not 0.
+    factors
+        (n,) bonds of a function: its body order less one.
+    """
+    functions = [
+        function for first, others in zip(basis.basis_rank1, basis.basis, strict=True) for function in (*first, *others)
+    ]
+    rough = np.array([sum((np.array(item.ns) - 1) ** 2 + np.array(item.ls) ** 2) for item in functions], float)
+    scale = np.median(rough[rough > 0]) if rough.any() else 1.0
+    return rough / scale, np.array([len(item.ns) for item in functions], float)
 
 
 def basis_config(config: PaceTraining, elements: Sequence[str], count: int) -> Any:

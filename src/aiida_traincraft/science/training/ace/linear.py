@@ -1,4 +1,4 @@
-"""Linear ACE: weighted ridge regression on energies, forces and stresses, with the ridge chosen on a hold-out set."""
+"""Linear ACE: regression on energies, forces and stresses, Bayesian or with a ridge chosen on a hold-out set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from aiida_traincraft.science.config.training.base import PaceTraining
 from aiida_traincraft.science.models.ace_file import Pair, add_core_repulsion, shortest_distances, write_potential
 from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.ace.basis import basis_config, function_count
+from aiida_traincraft.science.training.ace.basis import basis_config, function_count, roughness
 from aiida_traincraft.science.training.ace.design import RowBuilder
+from aiida_traincraft.science.training.ace.evidence import Posterior, condition, fit_evidence
 from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
 
-MIN_STRUCTURES_FOR_SCAN = 5
+MIN_STRUCTURES_FOR_HOLDOUT = 5
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,16 @@ class LinearFit:
     n_functions
         Functions per element.
     ridge
-        Strength used with all data.
+        Strength used with all data; None for a Bayesian fit.
+    posterior
+        What data and prior say of the coefficients; None with a ridge.
     scan
-        What the hold-out set said; empty with fewer than five structures.
+        What the hold-out set said of each ridge.
     train
         Errors on all structures.
     holdout
-        Errors on the hold-out set of the fit without it; None without a scan.
+        Errors on the hold-out set of the fit without it, but with the same noise and prior; None with fewer than five
+        structures.
     shortest
         Shortest distance (Å) of each pair of elements within the cutoff.
     """
@@ -66,7 +70,8 @@ class LinearFit:
     basis: Any
     coefficients: FloatArray
     n_functions: dict[str, int]
-    ridge: float
+    ridge: float | None
+    posterior: Posterior | None
     scan: list[ScanRow]
     train: FitErrors
     holdout: FitErrors | None
@@ -92,11 +97,12 @@ def fit_linear(
 ) -> LinearFit:
     """Fit a linear ACE potential.
 
-    Minimises ``Σ w² (y − A c)² + ridge |c|²`` over energies per atom (weight ``energy_weight``), force components
+    Minimises ``Σ w² (y − A c)² + Σ r c²`` over energies per atom (weight ``energy_weight``), force components
     (weight 1) and stress components (weight ``stress_weight`` × volume per atom, so that the virial per atom counts,
-    whatever the cell). A structure's ``provenance["weight"]`` multiplies all its weights. The ridge with the smallest
-    weighted residual on a random hold-out set is used for the final fit to all structures; with fewer than five
-    structures it is the middle one of those given.
+    whatever the cell). A structure's ``provenance["weight"]`` multiplies all its weights. ``regression = "bayesian"``:
+    the ``r`` of each function follow from its smoothness and from all structures, see
+    :func:`~aiida_traincraft.science.training.ace.evidence.fit_evidence`. ``"ridge"``: one ``r``, that of the smallest
+    weighted residual on a random hold-out set; with fewer than five structures the middle one of those given.
 
     Parameters
     ----------
@@ -124,25 +130,35 @@ def fit_linear(
     builder = RowBuilder(import_pyace().ACEBBasisSet(basis))
     report(f'{len(structures)} structures, functions per element: {builder.counts}')
     blocks = [_block(builder, structure, linear, e0) for structure in structures]
-    ridges = sorted(linear.ridge)
-    scan = []
-    if len(blocks) >= MIN_STRUCTURES_FOR_SCAN:
-        scan = _scan(blocks, ridges, linear.holdout_fraction, np.random.default_rng(seed))
+    held, kept = _split(blocks, linear.holdout_fraction, np.random.default_rng(seed))
+    posterior, ridge, scan, holdout = None, None, [], None
+    if linear.regression == 'bayesian':
+        posterior = fit_evidence(*_reduce(blocks), *roughness(builder.basis))
+        coefficients = posterior.mean
+        report(f'noise {1e3 * posterior.noise:.3g} meV/Å, logarithm of the evidence {posterior.log_evidence:.1f}')
+        if held:
+            holdout = _errors(held, condition(*_reduce(kept), posterior.noise, posterior.precision).mean)
+            report(f'without the hold-out set, on it: {_describe(holdout)}')
+    else:
+        ridges = sorted(linear.ridge)
+        scan = _scan(held, kept, ridges) if held else []
         for row in scan:
             report(f'ridge {row.ridge:.0e}: hold-out loss {row.loss:.3e}, {_describe(row.errors)}')
-    best = min(scan, key=lambda row: row.loss) if scan else None
-    ridge = ridges[len(ridges) // 2] if best is None else best.ridge
-    coefficients = _solve(blocks, [ridge])[0]
+        best = min(scan, key=lambda row: row.loss) if scan else None
+        ridge, holdout = (ridges[len(ridges) // 2], None) if best is None else (best.ridge, best.errors)
+        report(f'ridge {ridge:.0e}')
+        coefficients = _solve(blocks, [ridge])[0]
     train = _errors(blocks, coefficients)
-    report(f'ridge {ridge:.0e} on all structures: {_describe(train)}')
+    report(f'on all structures: {_describe(train)}')
     return LinearFit(
         basis=_with_coefficients(builder.basis, coefficients),
         coefficients=coefficients,
         n_functions=builder.counts,
         ridge=ridge,
+        posterior=posterior,
         scan=scan,
         train=train,
-        holdout=None if best is None else best.errors,
+        holdout=holdout,
         shortest=shortest_distances((structure.atoms for structure in structures), linear.cutoff),
     )
 
@@ -171,12 +187,16 @@ def _block(builder: RowBuilder, structure: Structure, config: PaceTraining, e0: 
     return _Block(np.concatenate(matrices), np.concatenate(targets), factor * np.concatenate(weights), 3 * count)
 
 
-def _scan(
-    blocks: Sequence[_Block], ridges: Sequence[float], fraction: float, rng: np.random.Generator
-) -> list[ScanRow]:
+def _split(blocks: Sequence[_Block], fraction: float, rng: np.random.Generator) -> tuple[list[_Block], list[_Block]]:
+    """Hold-out set, empty where there are too few structures, and the others."""
+    if len(blocks) < MIN_STRUCTURES_FOR_HOLDOUT:
+        return [], list(blocks)
     order = rng.permutation(len(blocks))
     n_out = max(1, round(fraction * len(blocks)))
-    held, kept = [blocks[i] for i in order[:n_out]], [blocks[i] for i in order[n_out:]]
+    return [blocks[i] for i in order[:n_out]], [blocks[i] for i in order[n_out:]]
+
+
+def _scan(held: Sequence[_Block], kept: Sequence[_Block], ridges: Sequence[float]) -> list[ScanRow]:
     rows = []
     for ridge, coefficients in zip(ridges, _solve(kept, ridges), strict=True):
         residuals = np.concatenate([block.weights * (block.target - block.matrix @ coefficients) for block in held])
@@ -184,11 +204,16 @@ def _scan(
     return rows
 
 
+def _reduce(blocks: Sequence[_Block]) -> tuple[FloatArray, int]:
+    """R of the weighted rows and labels, which holds AᵀA and Aᵀy in n + 1 rows, and the number of all rows."""
+    weighted = [np.column_stack([block.matrix, block.target]) * block.weights[:, None] for block in blocks]
+    rows = np.concatenate(weighted)
+    return np.asarray(np.linalg.qr(rows, mode='r'), float), len(rows)
+
+
 def _solve(blocks: Sequence[_Block], ridges: Iterable[float]) -> list[FloatArray]:
     """Ridge solutions for all strengths from one QR and one SVD: c = V s/(s² + ridge) Uᵀ y."""
-    weighted = [np.column_stack([block.matrix, block.target]) * block.weights[:, None] for block in blocks]
-    # R of the augmented matrix holds AᵀA and Aᵀy, so the SVD is of n columns, not of all rows.
-    reduced = np.asarray(np.linalg.qr(np.concatenate(weighted), mode='r'), float)
+    reduced, _ = _reduce(blocks)
     left, singular, right = np.linalg.svd(reduced[:, :-1], full_matrices=False)
     projected = left.T @ reduced[:, -1]
     # A ridge of zero leaves out what double precision cannot resolve.

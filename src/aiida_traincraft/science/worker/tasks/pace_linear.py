@@ -25,9 +25,9 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``n_structures``, ``ridge``, ``scan`` (the ridges
-        tried), ``train`` and ``holdout`` errors (eV/atom, eV/Å, eV/Å³), ``shortest`` distances (Å) per pair, and
-        ``fit_seconds``.
+        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``n_structures``, ``ridge`` and ``scan`` (the ridges
+        tried), or ``noise`` (eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and ``holdout`` errors (eV/atom,
+        eV/Å, eV/Å³), ``shortest`` distances (Å) per pair, and ``fit_seconds``.
 
     Raises
     ------
@@ -47,6 +47,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'n_functions': fit.n_functions,
         'n_structures': len(structures),
         'ridge': fit.ridge,
+        'noise': None if fit.posterior is None else fit.posterior.noise,
+        'log_evidence': None if fit.posterior is None else fit.posterior.log_evidence,
         'scan': [{'ridge': row.ridge, 'loss': row.loss, **asdict(row.errors)} for row in fit.scan],
         'train': asdict(fit.train),
         'holdout': None if fit.holdout is None else asdict(fit.holdout),
