@@ -34,10 +34,12 @@ class PaceTraining(TrainerConfig):
     """Radial functions."""
     baseline: Literal['none', 'zbl'] = 'zbl'
     """Core repulsion below the shortest distance of the training set."""
-    energy_weight: float = Field(default=20.0, gt=0)
-    """Weight of an energy per atom (eV) relative to a force component (eV/Å) in the linear fit."""
-    stress_weight: float = Field(default=1.0, ge=0)
-    """Weight of a stress component times the volume per atom (eV) relative to a force component; 0 leaves it out."""
+    energy_weight: Annotated[float, Field(gt=0)] | Literal['auto'] = 'auto'
+    """Weight of an energy per atom (eV) relative to a force component (eV/Å) in the linear fit; "auto" takes it from
+    the data with ``regression = "bayesian"``, and is 20 with "ridge"."""
+    stress_weight: Annotated[float, Field(ge=0)] | Literal['auto'] = 'auto'
+    """Weight of a stress component times the volume per atom (eV) relative to a force component; 0 leaves it out,
+    "auto" is as for energies, and 1 with "ridge"."""
     regression: Literal['bayesian', 'ridge'] = 'bayesian'
     """Linear fit: noise and a prior of smooth functions from the data, or one ridge from a hold-out set."""
     ridge: list[Annotated[float, Field(ge=0)]] = [1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2]

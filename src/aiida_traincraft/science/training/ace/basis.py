@@ -103,14 +103,14 @@ def roughness(basis: Any) -> tuple[FloatArray, FloatArray]:
     Returns
     -------
     roughness
-        (n,) ``Σ (n - 1)² + l²`` over the bonds of a function, in units of the median of those that are not 0.
+        (n,) ``Σ (n - 1) + l`` over the bonds of a function, in units of the median of those that are not 0.
     factors
         (n,) bonds of a function: its body order less one.
     """
     functions = [
         function for first, others in zip(basis.basis_rank1, basis.basis, strict=True) for function in (*first, *others)
     ]
-    rough = np.array([sum((np.array(item.ns) - 1) ** 2 + np.array(item.ls) ** 2) for item in functions], float)
+    rough = np.array([sum(item.ns) - len(item.ns) + sum(item.ls) for item in functions], float)
     scale = np.median(rough[rough > 0]) if rough.any() else 1.0
     return rough / scale, np.array([len(item.ns) for item in functions], float)
 

@@ -16,10 +16,14 @@ from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.basis import basis_config, function_count, roughness
 from aiida_traincraft.science.training.ace.design import RowBuilder
-from aiida_traincraft.science.training.ace.evidence import Posterior, condition, fit_evidence
+from aiida_traincraft.science.training.ace.evidence import Kind, Posterior, condition, fit_evidence
 from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
 
 MIN_STRUCTURES_FOR_HOLDOUT = 5
+RIDGE_WEIGHTS = {'energy': 20.0, 'stress': 1.0}
+"""What "auto" is with a ridge: of an energy per atom and of a virial per atom, relative to a force component."""
+WEIGHT_BOUNDS = {'energy': (10.0, 1000.0), 'stress': (0.5, 100.0)}
+"""Between which the evidence finds them."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,20 @@ class LinearFit:
 
 @dataclass
 class _Block:
-    """Rows and labels of one structure; ``weights`` multiply both in the fit."""
+    """Rows and labels of one structure: the energy, forces, stress.
+
+    ``weights`` multiply both in the fit, besides those of energies and stresses as such.
+    """
 
     matrix: FloatArray
     target: FloatArray
     weights: FloatArray
     n_forces: int
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Rows of each kind of labels."""
+        return {'energy': slice(1), 'forces': slice(1, 1 + self.n_forces), 'stress': slice(1 + self.n_forces, None)}
 
 
 def fit_linear(
@@ -99,10 +111,12 @@ def fit_linear(
 
     Minimises ``Σ w² (y − A c)² + Σ r c²`` over energies per atom (weight ``energy_weight``), force components
     (weight 1) and stress components (weight ``stress_weight`` × volume per atom, so that the virial per atom counts,
-    whatever the cell). A structure's ``provenance["weight"]`` multiplies all its weights. ``regression = "bayesian"``:
-    the ``r`` of each function follow from its smoothness and from all structures, see
-    :func:`~aiida_traincraft.science.training.ace.evidence.fit_evidence`. ``"ridge"``: one ``r``, that of the smallest
-    weighted residual on a random hold-out set; with fewer than five structures the middle one of those given.
+    whatever the cell). A structure's ``provenance["weight"]`` multiplies all its weights.
+
+    ``regression = "bayesian"``: the ``r`` of each function follow from its smoothness and from all structures, and so
+    do weights that are "auto", see :func:`~aiida_traincraft.science.training.ace.evidence.fit_evidence`. ``"ridge"``:
+    one ``r``, that of the smallest weighted residual on a random hold-out set; with fewer than five structures the
+    middle one of those given.
 
     Parameters
     ----------
@@ -133,21 +147,22 @@ def fit_linear(
     held, kept = _split(blocks, linear.holdout_fraction, np.random.default_rng(seed))
     posterior, ridge, scan, holdout = None, None, [], None
     if linear.regression == 'bayesian':
-        posterior = fit_evidence(*_reduce(blocks), *roughness(builder.basis))
+        posterior = fit_evidence(_kinds(blocks, linear), *roughness(builder.basis))
         coefficients = posterior.mean
-        report(f'noise {1e3 * posterior.noise:.3g} meV/Å, logarithm of the evidence {posterior.log_evidence:.1f}')
+        told = ', '.join(f'{name} {1e3 * noise:.3g}' for name, noise in posterior.noise.items())
+        report(f'noise (meV, meV/Å): {told}; logarithm of the evidence {posterior.log_evidence:.1f}')
         if held:
-            holdout = _errors(held, condition(*_reduce(kept), posterior.noise, posterior.precision).mean)
+            holdout = _errors(held, condition(_kinds(kept, linear), posterior.noise, posterior.precision).mean)
             report(f'without the hold-out set, on it: {_describe(holdout)}')
     else:
         ridges = sorted(linear.ridge)
-        scan = _scan(held, kept, ridges) if held else []
+        scan = _scan(held, kept, linear) if held else []
         for row in scan:
             report(f'ridge {row.ridge:.0e}: hold-out loss {row.loss:.3e}, {_describe(row.errors)}')
         best = min(scan, key=lambda row: row.loss) if scan else None
         ridge, holdout = (ridges[len(ridges) // 2], None) if best is None else (best.ridge, best.errors)
         report(f'ridge {ridge:.0e}')
-        coefficients = _solve(blocks, [ridge])[0]
+        coefficients = _solve(blocks, linear, [ridge])[0]
     train = _errors(blocks, coefficients)
     report(f'on all structures: {_describe(train)}')
     return LinearFit(
@@ -173,18 +188,18 @@ def save_potential(fit: LinearFit, path: Path, config: PaceTraining, e0: Mapping
 
 def _block(builder: RowBuilder, structure: Structure, config: PaceTraining, e0: Mapping[str, float]) -> _Block:
     atoms, properties = structure.atoms, structure.properties
-    with_stress = config.stress_weight > 0 and 'stress' in properties and bool(atoms.pbc.all())
+    with_stress = config.stress_weight != 0 and 'stress' in properties and bool(atoms.pbc.all())
     rows = builder.rows(atoms, stress=with_stress)
     count = len(atoms)
     matrices = [rows.energy[None, :], rows.forces]
     targets = [np.array([cohesive_energy(structure, e0) / count]), np.ravel(properties['forces'])]
-    weights = [np.array([config.energy_weight]), np.ones(3 * count)]
+    weights = np.ones(1 + 3 * count)
     if rows.stress is not None:
         matrices.append(rows.stress)
         targets.append(np.ravel(properties['stress']))
-        weights.append(np.full(6, config.stress_weight * atoms.get_volume() / count))
+        weights = np.append(weights, np.full(6, atoms.get_volume() / count))
     factor = float(structure.provenance.get('weight', 1.0))
-    return _Block(np.concatenate(matrices), np.concatenate(targets), factor * np.concatenate(weights), 3 * count)
+    return _Block(np.concatenate(matrices), np.concatenate(targets), factor * weights, 3 * count)
 
 
 def _split(blocks: Sequence[_Block], fraction: float, rng: np.random.Generator) -> tuple[list[_Block], list[_Block]]:
@@ -196,24 +211,46 @@ def _split(blocks: Sequence[_Block], fraction: float, rng: np.random.Generator) 
     return [blocks[i] for i in order[:n_out]], [blocks[i] for i in order[n_out:]]
 
 
-def _scan(held: Sequence[_Block], kept: Sequence[_Block], ridges: Sequence[float]) -> list[ScanRow]:
-    rows = []
-    for ridge, coefficients in zip(ridges, _solve(kept, ridges), strict=True):
-        residuals = np.concatenate([block.weights * (block.target - block.matrix @ coefficients) for block in held])
+def _scan(held: Sequence[_Block], kept: Sequence[_Block], config: PaceTraining) -> list[ScanRow]:
+    rows, ridges = [], sorted(config.ridge)
+    for ridge, coefficients in zip(ridges, _solve(kept, config, ridges), strict=True):
+        residuals = np.concatenate(
+            [
+                _ridge_weight(name, config) * (block.weights * (block.target - block.matrix @ coefficients))[part]
+                for block in held
+                for name, part in block.parts.items()
+            ]
+        )
         rows.append(ScanRow(ridge, float(np.mean(residuals**2)), _errors(held, coefficients)))
     return rows
 
 
-def _reduce(blocks: Sequence[_Block]) -> tuple[FloatArray, int]:
-    """R of the weighted rows and labels, which holds AᵀA and Aᵀy in n + 1 rows, and the number of all rows."""
-    weighted = [np.column_stack([block.matrix, block.target]) * block.weights[:, None] for block in blocks]
-    rows = np.concatenate(weighted)
-    return np.asarray(np.linalg.qr(rows, mode='r'), float), len(rows)
+def _kinds(blocks: Sequence[_Block], config: PaceTraining) -> dict[str, Kind]:
+    """Forces, energies and, if there are any, stresses, with the weights that the config gives or allows."""
+    groups: dict[str, list[FloatArray]] = {'forces': [], 'energy': [], 'stress': []}
+    for block in blocks:
+        rows = np.column_stack([block.matrix, block.target]) * block.weights[:, None]
+        for name, part in block.parts.items():
+            groups[name].append(rows[part])
+    kinds = {}
+    for name, parts in groups.items():
+        rows, given = np.concatenate(parts), 1.0 if name == 'forces' else getattr(config, f'{name}_weight')
+        if len(rows):
+            # R holds AᵀA and Aᵀy in n + 1 rows.
+            bounds = WEIGHT_BOUNDS[name] if given == 'auto' else (given, given)
+            kinds[name] = Kind(np.linalg.qr(rows, mode='r'), len(rows), bounds)
+    return kinds
 
 
-def _solve(blocks: Sequence[_Block], ridges: Iterable[float]) -> list[FloatArray]:
-    """Ridge solutions for all strengths from one QR and one SVD: c = V s/(s² + ridge) Uᵀ y."""
-    reduced, _ = _reduce(blocks)
+def _ridge_weight(name: str, config: PaceTraining) -> float:
+    given = 1.0 if name == 'forces' else getattr(config, f'{name}_weight')
+    return RIDGE_WEIGHTS[name] if given == 'auto' else float(given)
+
+
+def _solve(blocks: Sequence[_Block], config: PaceTraining, ridges: Iterable[float]) -> list[FloatArray]:
+    """Ridge solutions for all strengths from one SVD: c = V s/(s² + ridge) Uᵀ y."""
+    kinds = _kinds(blocks, config)
+    reduced = np.concatenate([kind.reduced * _ridge_weight(name, config) for name, kind in kinds.items()])
     left, singular, right = np.linalg.svd(reduced[:, :-1], full_matrices=False)
     projected = left.T @ reduced[:, -1]
     # A ridge of zero leaves out what double precision cannot resolve.

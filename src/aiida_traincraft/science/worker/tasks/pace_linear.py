@@ -26,8 +26,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     -------
     dict
         ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``n_structures``, ``ridge`` and ``scan`` (the ridges
-        tried), or ``noise`` (eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and ``holdout`` errors (eV/atom,
-        eV/Å, eV/Å³), ``shortest`` distances (Å) per pair, and ``fit_seconds``.
+        tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and ``holdout`` errors
+        (eV/atom, eV/Å, eV/Å³), ``shortest`` distances (Å) per pair, and ``fit_seconds``.
 
     Raises
     ------
