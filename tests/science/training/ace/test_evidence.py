@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.ace.evidence import Kind, condition, fit_evidence
+from aiida_traincraft.science.training.ace.evidence import Kind, condition, fit_evidence, triangular
 from aiida_traincraft.science.training.ace.linear import fit_linear
 
 pytest.importorskip('pyace')
@@ -28,7 +28,7 @@ def problem():
 
 
 def reduce(rows, labels, weight=(1.0, 1.0)):
-    return Kind(np.linalg.qr(np.column_stack([rows, labels]), mode='r'), len(rows), weight)
+    return Kind(triangular(np.column_stack([rows, labels])), len(rows), weight)
 
 
 def marginal(rows, labels, noise, precision):

@@ -75,18 +75,23 @@ class Posterior:
         return np.asarray(np.linalg.norm(solve_triangular(self.factor, rows.T, trans='T'), axis=0), float)
 
 
+def triangular(rows: FloatArray) -> FloatArray:
+    """R of the QR decomposition of rows ``[A, y]``: it holds AᵀA and Aᵀy in n + 1 rows."""
+    return np.asarray(np.linalg.qr(rows, mode='r'), np.float64)
+
+
 def condition(kinds: Mapping[str, Kind], noise: Mapping[str, float], precision: FloatArray) -> Posterior:
     """Posterior of the coefficients for a given noise and prior; for the arguments see :func:`fit_evidence`."""
     n = len(precision)
     prior = np.column_stack([np.diag(np.sqrt(precision)), np.zeros(n)])
     scaled = [kind.reduced / noise[name] for name, kind in kinds.items()]
-    triangle = np.linalg.qr(np.concatenate([*scaled, prior]), mode='r')
-    factor = np.asarray(triangle[:n, :n], float)
+    triangle = triangular(np.concatenate([*scaled, prior]))
+    factor = triangle[:n, :n]
     normal = [kind.n_rows * np.log(2 * np.pi * noise[name] ** 2) for name, kind in kinds.items()]
     evidence = 0.5 * (
         np.sum(np.log(precision)) - sum(normal) - 2 * np.sum(np.log(np.abs(np.diag(factor)))) - triangle[n, n] ** 2
     )
-    mean = np.asarray(solve_triangular(factor, triangle[:n, n]), float)
+    mean = np.asarray(solve_triangular(factor, triangle[:n, n]), np.float64)
     return Posterior(mean, factor, dict(noise), precision, float(evidence))
 
 

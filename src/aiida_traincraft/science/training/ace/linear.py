@@ -16,7 +16,7 @@ from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.basis import basis_config, function_count, roughness
 from aiida_traincraft.science.training.ace.design import RowBuilder
-from aiida_traincraft.science.training.ace.evidence import Kind, Posterior, condition, fit_evidence
+from aiida_traincraft.science.training.ace.evidence import Kind, Posterior, condition, fit_evidence, triangular
 from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
 
 MIN_STRUCTURES_FOR_HOLDOUT = 5
@@ -236,9 +236,8 @@ def _kinds(blocks: Sequence[_Block], config: PaceTraining) -> dict[str, Kind]:
     for name, parts in groups.items():
         rows, given = np.concatenate(parts), 1.0 if name == 'forces' else getattr(config, f'{name}_weight')
         if len(rows):
-            # R holds AᵀA and Aᵀy in n + 1 rows.
             bounds = WEIGHT_BOUNDS[name] if given == 'auto' else (given, given)
-            kinds[name] = Kind(np.linalg.qr(rows, mode='r'), len(rows), bounds)
+            kinds[name] = Kind(triangular(rows), len(rows), bounds)
     return kinds
 
 
