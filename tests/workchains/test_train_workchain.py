@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from aiida import orm
 
@@ -48,6 +49,23 @@ def test_options_of_the_config_reach_the_jobs(run_workchain, campaign_content, c
     for job in jobs:
         assert job.get_option('max_wallclock_seconds') == 600
         assert job.get_option('environment_variables')['OMP_NUM_THREADS'] == '2'
+
+
+def test_a_potential_worse_than_a_constant_is_kept_and_named(
+    run_workchain, campaign_content, store_dataset, copper_frames
+):
+    rng = np.random.default_rng(3)
+    senseless = [frame.copy() for frame in copper_frames]
+    for frame in senseless:
+        frame.properties['forces'] = rng.normal(size=frame.properties['forces'].shape)
+    campaign_content['training'] |= {'functions': 60, 'regression': 'ridge', 'ridge': [1e-12]}
+    dataset = store_dataset(senseless[:24], senseless[24:])
+    node = run_workchain('traincraft.train', campaign_content, dataset=dataset, test_set=dataset, seed=orm.Int(5))
+    assert node.exit_status == 330
+    assert 'force' in node.exit_message
+    assert 'where a constant errs by' in node.exit_message
+    assert node.outputs.potential.has_active_set
+    assert node.outputs.errors['overall']['forces']['rmse'] > 1.0
 
 
 def test_a_fit_that_fails_is_explained(run_workchain, campaign_content, store_dataset, copper_frames):

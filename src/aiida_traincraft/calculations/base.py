@@ -18,6 +18,8 @@ from aiida_traincraft.science.worker.main import RESULT_FILE, TASK_FILE
 
 ZIP_FILE = 'traincraft.zip'
 STDOUT, STDERR = 'traincraft.out', 'traincraft.err'
+WORSE_THAN_CONSTANT = 330
+"""Exit status of a fit, and of the WorkChains above it, whose potential is kept but poor."""
 
 
 class WorkerCalculation(CalcJob):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.calculations.base import WorkerCalculation
+from aiida_traincraft.calculations.base import WORSE_THAN_CONSTANT, WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.science.structure import write_frames
@@ -23,6 +23,11 @@ class PaceLinearCalculation(WorkerCalculation):
         super().define(spec)
         spec.input('dataset', valid_type=DatasetData, help='Labels to train on (split "train").')
         spec.output('potential', valid_type=PacePotentialData, help='The fitted potential, without active set.')
+        spec.exit_code(
+            WORSE_THAN_CONSTANT,
+            'ERROR_WORSE_THAN_CONSTANT',
+            message='A constant is better on the hold-out set, the potential is kept: {reason}',
+        )
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write the training set."""

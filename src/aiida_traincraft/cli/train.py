@@ -70,11 +70,14 @@ def _report(node: orm.ProcessNode) -> int:
 
     from aiida_traincraft.cli.tables import errors_table
 
-    if not node.is_finished_ok:
+    outputs = node.outputs
+    if not node.is_finished_ok and 'potential' not in outputs:
         click.echo(f'the training failed: {node.exit_message or node.process_state.value}', err=True)
         return 1
-    outputs = node.outputs
     if 'errors' in outputs:
         Console(markup=False).print(errors_table(outputs.errors.get_dict()))
     click.echo(f'{outputs.potential}: UUID {outputs.potential.uuid}')
+    if not node.is_finished_ok:
+        click.echo(node.exit_message or node.process_state.value, err=True)
+        return 1
     return 0

@@ -28,4 +28,6 @@ class PaceLinearParser(WorkerParser):
         )
         self.out('potential', potential)
         self.out_summary(result)
+        if worse := result['worse_than_constant']:
+            return self.exit('ERROR_WORSE_THAN_CONSTANT', '; '.join(worse))
         return None

@@ -11,10 +11,10 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
-from aiida.engine import ProcessBuilder, ProcessState, WorkChain
+from aiida.engine import ExitCode, ProcessBuilder, ProcessState, WorkChain
 from aiida.engine.processes.workchains.awaitable import Awaitable, construct_awaitable
 
-from aiida_traincraft.calculations.base import WorkerCalculation
+from aiida_traincraft.calculations.base import WORSE_THAN_CONSTANT, WorkerCalculation
 from aiida_traincraft.calculations.stored_config import StoredConfig
 from aiida_traincraft.data.locks import alone_at, wait_for_writers
 from aiida_traincraft.data.potentials.base import PotentialData
@@ -175,12 +175,19 @@ class TraincraftWorkChain(WorkChain):
         return self._child(key, builder, {})
 
     def failed(self, children: Iterable[orm.ProcessNode]) -> str | None:
-        """Describe the first child that did not end well, None if all did."""
+        """Describe the first child that did not end well, None if all did; a poor potential is one to go on with."""
         for child in children:
-            if not child.is_finished_ok:
+            if not child.is_finished or child.exit_status not in (0, WORSE_THAN_CONSTANT):
                 status = child.exit_status if child.is_finished else child.process_state.value
                 return f'{child.process_label}<{child.pk}> ended with status {status}: {child.exit_message or ""}'
         return None
+
+    def poor(self, training: orm.ProcessNode) -> ExitCode | None:
+        """Exit code of a WorkChain whose training ended with a potential that is kept but poor, None of any other."""
+        if training.exit_status != WORSE_THAN_CONSTANT:
+            return None
+        code: ExitCode = self.exit_codes.ERROR_WORSE_THAN_CONSTANT
+        return code.format(reason=training.exit_message)
 
     def _code_config(self, role: str) -> CodeConfig:
         return self.config.codes.of(role)

@@ -47,6 +47,8 @@ class TrainWorkChain(TraincraftWorkChain):
         """Pass on what the trainer made."""
         if (reason := self.failed([self.ctx.trainer])) is not None:
             return self.exit_codes.ERROR_TRAINER_FAILED.format(reason=reason)
+        if self.ctx.trainer.exit_status:
+            self.report(self.ctx.trainer.exit_message)
         for port in ('potential', 'descriptors', 'history'):
             if port in self.ctx.trainer.outputs:
                 self.out(port, self.ctx.trainer.outputs[port])
@@ -65,7 +67,7 @@ class TrainWorkChain(TraincraftWorkChain):
     def inspect_score(self) -> ExitCode | None:
         """Pass on the errors."""
         if 'score' not in self.ctx:
-            return None
+            return self.poor(self.ctx.trainer)
         if (reason := self.failed([self.ctx.score])) is not None:
             return self.exit_codes.ERROR_SCORE_FAILED.format(reason=reason)
         errors = self.ctx.score.outputs.errors
@@ -75,4 +77,4 @@ class TrainWorkChain(TraincraftWorkChain):
             return self.exit_codes.ERROR_SCORE_FAILED.format(reason='no test structure could be evaluated')
         self.out('errors', errors)
         self.out('predictions', self.ctx.score.outputs.predictions)
-        return None
+        return self.poor(self.ctx.trainer)

@@ -51,7 +51,7 @@ class TrainPaceBase(TraincraftWorkChain):
             self.report(f'the active set is degenerate: {self.ctx.active_set.outputs.summary["message"]}')
         self.out('potential', potential)
         self.out('descriptors', self.ctx.active_set.outputs.descriptors)
-        return None
+        return self.poor(self.ctx.fit)
 
 
 class TrainPaceLinearWorkChain(TrainPaceBase):

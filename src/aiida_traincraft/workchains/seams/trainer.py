@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from aiida import orm
 
+from aiida_traincraft.calculations.base import WORSE_THAN_CONSTANT
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.potentials.base import PotentialData
 from aiida_traincraft.science.campaign.preflight import Preflight
@@ -26,6 +27,9 @@ def define_train_ports(spec: Any) -> None:
     spec.output('potential', valid_type=PotentialData, help='The trained potential.')
     spec.output('descriptors', valid_type=orm.ArrayData, required=False, help='Descriptors of the training set.')
     spec.output('history', valid_type=orm.Dict, required=False, help='Loss and errors by iteration.')
+    spec.exit_code(
+        WORSE_THAN_CONSTANT, 'ERROR_WORSE_THAN_CONSTANT', message='The potential is kept, but poor: {reason}'
+    )
 
 
 class Trainer(Seam[Training]):

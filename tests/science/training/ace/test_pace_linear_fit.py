@@ -50,6 +50,23 @@ def test_fit_is_accurate_and_reports_its_holdout(fit):
     assert fit.train.stress_rmse < 2e-3
 
 
+def test_a_fit_that_is_worse_than_a_constant_says_so(copper_frames, fit):
+    assert fit.worse_than_constant() == []
+    assert fit.holdout.force_rmse < 0.1 * fit.constant.force_rmse
+
+    rng = np.random.default_rng(2)
+    senseless = [frame.copy() for frame in copper_frames]
+    for frame in senseless:
+        frame.properties['forces'] = rng.choice([-1.0, 1.0], frame.properties['forces'].shape)
+    config = RIDGE.model_copy(update={'functions': 80, 'ridge': [1e-12]})
+    worse = fit_linear(senseless, config, E0, seed=1, report=quiet)
+    assert worse.constant.force_rmse == pytest.approx(1.0, rel=1e-12)
+    [told] = [line for line in worse.worse_than_constant() if line.startswith('force')]
+    assert told.endswith('meV/Å, where a constant errs by 1e+03')
+    # Two structures held out may be worse by chance.
+    assert fit_linear(senseless[:14], config, E0, seed=1, report=quiet).worse_than_constant() == []
+
+
 def test_reported_errors_are_those_of_the_written_potential(fit, copper_frames, tmp_path):
     save_potential(fit, tmp_path / 'potential.yaml', CONFIG, E0)
     calculator = PaceCalculator(tmp_path / 'potential.yaml', E0)

@@ -13,6 +13,7 @@ from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.config.training.base import PaceTraining
 from aiida_traincraft.science.models.ace_file import Pair, add_core_repulsion, shortest_distances, write_potential
 from aiida_traincraft.science.models.pyace_import import import_pyace
+from aiida_traincraft.science.scoring.constant import NOISE
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.basis import basis_config, function_count, roughness
 from aiida_traincraft.science.training.ace.design import RowBuilder
@@ -20,6 +21,8 @@ from aiida_traincraft.science.training.ace.evidence import Kind, Posterior, cond
 from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
 
 MIN_STRUCTURES_FOR_HOLDOUT = 5
+MIN_HELD_FOR_VERDICT = 3
+"""Structures of a hold-out set that say whether a constant is better: one or two may by chance."""
 RIDGE_WEIGHTS = {'energy': 20.0, 'stress': 1.0}
 """What "auto" is with a ridge: of an energy per atom and of a virial per atom, relative to a force component."""
 WEIGHT_BOUNDS = {'energy': (10.0, 1000.0), 'stress': (0.5, 100.0)}
@@ -67,6 +70,9 @@ class LinearFit:
     holdout
         Errors on the hold-out set of the fit without it, but with the same noise and prior; None with fewer than five
         structures.
+    constant
+        Errors on the hold-out set of the others' mean energy, of no forces and of their mean stress; None with fewer
+        than three structures in it.
     shortest
         Shortest distance (Å) of each pair of elements within the cutoff.
     """
@@ -79,7 +85,19 @@ class LinearFit:
     scan: list[ScanRow]
     train: FitErrors
     holdout: FitErrors | None
+    constant: FitErrors | None
     shortest: dict[Pair, float]
+
+    def worse_than_constant(self) -> list[str]:
+        """Where a constant errs less on the hold-out set, in words; empty where too few were held out to tell."""
+        if self.holdout is None or self.constant is None:
+            return []
+        told = []
+        for name, unit in (('energy', 'meV/atom'), ('force', 'meV/Å'), ('stress', 'meV/Å³')):
+            found, simple = (getattr(errors, f'{name}_rmse') for errors in (self.holdout, self.constant))
+            if found is not None and simple is not None and found > simple + NOISE:
+                told.append(f'{name} {1e3 * found:.3g} {unit}, where a constant errs by {1e3 * simple:.3g}')
+        return told
 
 
 @dataclass
@@ -174,6 +192,7 @@ def fit_linear(
         scan=scan,
         train=train,
         holdout=holdout,
+        constant=_constant(held, kept) if len(held) >= MIN_HELD_FOR_VERDICT else None,
         shortest=shortest_distances((structure.atoms for structure in structures), linear.cutoff),
     )
 
@@ -274,6 +293,18 @@ def _errors(blocks: Sequence[_Block], coefficients: FloatArray) -> FitErrors:
         energy_rmse=_rms(np.concatenate(energies)),
         force_rmse=_rms(np.concatenate(forces)),
         stress_rmse=_rms(stress) if len(stress) else None,
+    )
+
+
+def _constant(held: Sequence[_Block], kept: Sequence[_Block]) -> FitErrors:
+    def labels(blocks: Sequence[_Block], name: str) -> FloatArray:
+        return np.concatenate([block.target[block.parts[name]] for block in blocks])
+
+    stress, known = (labels(blocks, 'stress').reshape(-1, 6) for blocks in (held, kept))
+    return FitErrors(
+        energy_rmse=_rms(labels(held, 'energy') - labels(kept, 'energy').mean()),
+        force_rmse=_rms(labels(held, 'forces')),
+        stress_rmse=_rms(stress - known.mean(axis=0)) if len(stress) and len(known) else None,
     )
 
 

@@ -27,7 +27,9 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     dict
         ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``n_structures``, ``ridge`` and ``scan`` (the ridges
         tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and ``holdout`` errors
-        (eV/atom, eV/Å, eV/Å³), ``shortest`` distances (Å) per pair, and ``fit_seconds``.
+        (eV/atom, eV/Å, eV/Å³), ``worse_than_constant`` (where, in words, see
+        :meth:`~aiida_traincraft.science.training.ace.linear.LinearFit.worse_than_constant`), ``shortest`` distances (Å)
+        per pair, and ``fit_seconds``.
 
     Raises
     ------
@@ -52,6 +54,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'scan': [{'ridge': row.ridge, 'loss': row.loss, **asdict(row.errors)} for row in fit.scan],
         'train': asdict(fit.train),
         'holdout': None if fit.holdout is None else asdict(fit.holdout),
+        'worse_than_constant': fit.worse_than_constant(),
         'shortest': {'-'.join(pair): distance for pair, distance in sorted(fit.shortest.items())},
         'fit_seconds': round(time.monotonic() - begin, 3),
     }
