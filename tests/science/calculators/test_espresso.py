@@ -62,6 +62,18 @@ def test_silicon(folder):
     assert list(folder.iterdir()) == []
 
 
+@NEEDS_PW
+def test_an_isolated_atom_has_its_moment(folder):
+    atom = Atoms('H')
+    hydrogen = config(pseudopotentials={'H': 'H.pz-vbc.UPF'}, ecutwfc=30.0, vacuum=4.0)
+    atom.calc = make_calculator(hydrogen)
+    # The local spin density approximation gives 13.0 eV, without spin 12.1 eV; 13.6 eV is exact.
+    assert atom.get_potential_energy() == pytest.approx(-13.0, abs=0.15)
+    assert not atom.get_initial_magnetic_moments().any()
+    atom.calc = make_calculator(hydrogen.model_copy(update={'degauss': 0.002}))
+    assert atom.get_potential_energy() == pytest.approx(-13.0, abs=0.15)
+
+
 def test_input_as_ase_writes_it(folder, fake_pw):
     pw = config(
         command=fake_pw, pseudo_dir=str(folder), pseudopotentials={'Si': 'Si.UPF'}, degauss=0.01,
@@ -77,6 +89,22 @@ def test_input_as_ase_writes_it(folder, fake_pw):
     # 2π / 5.43 Å / 0.4 = 2.9.
     assert lines[lines.index('K_POINTS automatic') + 1] == '3 3 3 0 0 0'
     assert sorted(path.name for path in folder.iterdir()) == ['Si.UPF', 'pw', 'seen.in']
+
+
+def test_moments_are_those_of_isolated_atoms_only(folder, fake_pw):
+    pw = config(command=fake_pw, pseudo_dir=str(folder), pseudopotentials={'Si': 'Si.UPF'})
+    for atoms, told in ((Atoms('Si'), True), (Atoms('Si2', [[0, 0, 0], [0, 0, 2.2]]), False), (bulk('Si'), False)):
+        atoms.calc = make_calculator(pw)
+        with pytest.raises(CalculationFailed):
+            atoms.get_potential_energy()
+        words = (folder / 'seen.in').read_text().split()
+        assert ('tot_magnetization' in words, 'nspin' in words) == (told, told)
+    given = Atoms('Si', magmoms=[0.5])
+    given.calc = make_calculator(pw)
+    with pytest.raises(CalculationFailed):
+        given.get_potential_energy()
+    words = (folder / 'seen.in').read_text().split()
+    assert float(words[words.index('tot_magnetization') + 2]) == 0.5
 
 
 def test_a_molecule_gets_a_box(folder, fake_pw):

@@ -23,9 +23,14 @@ def gpaw_that_is_emt(monkeypatch):
     """Put EMT in the place of GPAW and keep what it is made with."""
     seen = []
 
+    class Seen(EMT):
+        def calculate(self, atoms, *arguments):
+            seen[-1]['moments'] = atoms.get_initial_magnetic_moments().tolist()
+            super().calculate(atoms, *arguments)
+
     def make(**arguments):
         seen.append(arguments)
-        return EMT()
+        return Seen()
 
     monkeypatch.setitem(sys.modules, 'gpaw', SimpleNamespace(GPAW=make))
     return seen
@@ -49,6 +54,7 @@ def test_arguments_and_results_with_a_stand_in_for_gpaw(gpaw_that_is_emt):
             'kpts': (6, 6, 6),
             'txt': None,
             'occupations': {'name': 'fermi-dirac', 'width': 0.1},
+            'moments': [0.0],
         }
     ]
 
@@ -61,6 +67,13 @@ def test_a_molecule_with_a_stand_in_for_gpaw(gpaw_that_is_emt):
     assert gpaw_that_is_emt[0]['kpts'] == (1, 1, 1)
     assert gpaw_that_is_emt[0]['maxiter'] == 50
     assert not atoms.pbc.any()
+
+
+def test_an_isolated_atom_with_a_stand_in_for_gpaw(gpaw_that_is_emt):
+    atom = Atoms('Cu')
+    atom.calc = make_calculator(GpawConfig())
+    assert np.isfinite(atom.get_potential_energy())
+    assert gpaw_that_is_emt[0]['moments'] == [1.0]
 
 
 def test_arguments_that_have_a_key():

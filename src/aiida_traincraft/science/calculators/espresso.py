@@ -11,7 +11,7 @@ from ase.calculators.espresso import Espresso, EspressoProfile
 from pydantic import Field, field_validator, model_validator
 
 from aiida_traincraft.science.calculators.file_content import file_content
-from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
+from aiida_traincraft.science.calculators.program import Program, find_command, is_lone, k_grid, refuse_reserved
 from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
@@ -83,7 +83,8 @@ class EspressoConfig(CalculatorConfig):
 def make_espresso(config: EspressoConfig) -> Program:
     """DFT by pw.x of Quantum ESPRESSO; the stress (eV/Å³) of cells that are periodic in all directions only.
 
-    Initial magnetic moments (Bohr magnetons) of the atoms make a calculation spin-polarised.
+    Initial magnetic moments (Bohr magnetons) of the atoms make a calculation spin-polarised. An isolated atom without
+    one has the moment of its ground level, held fixed.
 
     Raises
     ------
@@ -118,7 +119,7 @@ def make_espresso(config: EspressoConfig) -> Program:
             directory=place,
             pseudopotentials=config.pseudopotentials,
             kpts=k_grid(atoms, config.kpoints_distance) if atoms.pbc.any() else None,
-            input_data=_namelists(config),
+            input_data=_namelists(config, atoms),
         )
 
     def properties(atoms: Atoms) -> list[str]:
@@ -127,7 +128,7 @@ def make_espresso(config: EspressoConfig) -> Program:
     return Program('espresso', make, properties, config.vacuum)
 
 
-def _namelists(config: EspressoConfig) -> dict[str, dict[str, Any]]:
+def _namelists(config: EspressoConfig, atoms: Atoms) -> dict[str, dict[str, Any]]:
     content: dict[str, dict[str, Any]] = {
         'CONTROL': {'calculation': 'scf', 'tprnfor': True, 'tstress': True, 'outdir': 'out', 'disk_io': 'nowf'},
         'SYSTEM': {'ecutwfc': config.ecutwfc, 'ecutrho': config.ecutrho or 4 * config.ecutwfc},
@@ -135,6 +136,10 @@ def _namelists(config: EspressoConfig) -> dict[str, dict[str, Any]]:
     }
     if config.degauss is not None:
         content['SYSTEM'] |= {'occupations': 'smearing', 'smearing': 'cold', 'degauss': config.degauss}
+    moment = float(atoms.get_initial_magnetic_moments().sum())
+    if is_lone(atoms) and moment:
+        # Held: smeared or not, the levels of an atom are degenerate.
+        content['SYSTEM']['tot_magnetization'] = moment
     for namelist, keywords in config.parameters.items():
         content[namelist] |= keywords
     return content

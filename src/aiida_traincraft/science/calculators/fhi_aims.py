@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.aims import Aims, AimsProfile
 from pydantic import Field, field_validator
 
-from aiida_traincraft.science.calculators.program import Program, find_command, k_grid, refuse_reserved
+from aiida_traincraft.science.calculators.program import Program, find_command, is_lone, k_grid, refuse_reserved
 from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.registry import register
 
@@ -33,7 +33,8 @@ class FhiAimsConfig(CalculatorConfig):
     xc: str = Field(default='pbe', pattern=r'^[A-Za-z0-9_-]+$')
     """Functional, as FHI-aims calls it."""
     spin: Literal['none', 'collinear'] = 'none'
-    """Spin polarisation; atoms start from their initial magnetic moments (Bohr magnetons)."""
+    """Spin polarisation; atoms start from their initial magnetic moments (Bohr magnetons). An isolated atom is always
+    polarised, with the moment of its ground level where it has none."""
     relativistic: str = 'atomic_zora scalar'
     """Treatment of relativity, as FHI-aims calls it."""
     kpoints_distance: float = Field(default=0.2, ge=0.005, le=10)
@@ -81,12 +82,13 @@ def make_fhi_aims(config: FhiAimsConfig) -> Program:
         raise ValueError(f'"species_dir": there is no folder {species!r}: give it, or set AIMS_SPECIES_DIR')
     folder = Path(species).expanduser().resolve()
     profile = AimsProfile(command=command, default_species_directory=str(folder))
-    common = {'xc': config.xc, 'spin': config.spin, 'relativistic': config.relativistic, **config.parameters}
+    common = {'xc': config.xc, 'relativistic': config.relativistic, **config.parameters}
 
     def make(place: Path, atoms: Atoms) -> Any:
         if atoms.pbc.any() and not atoms.pbc.all():
             raise ValueError(f'FHI-aims cannot do pbc {atoms.pbc.tolist()}: all directions or none')
         grid = {'k_grid': k_grid(atoms, config.kpoints_distance)} if atoms.pbc.any() else {}
-        return Aims(profile=profile, directory=place, **common, **grid)
+        spin = 'collinear' if is_lone(atoms) else config.spin
+        return Aims(profile=profile, directory=place, spin=spin, **common, **grid)
 
     return Program('fhi_aims', make, lambda atoms: ['energy', 'forces', 'stress' if atoms.pbc.all() else 'dipole'])

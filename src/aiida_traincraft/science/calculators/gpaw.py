@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from pydantic import Field, field_validator
 
-from aiida_traincraft.science.calculators.program import boxed, k_grid, refuse_reserved
+from aiida_traincraft.science.calculators.program import boxed, grounded, k_grid, refuse_reserved
 from aiida_traincraft.science.config.kinds import CalculatorConfig
 from aiida_traincraft.science.optional import require
 from aiida_traincraft.science.registry import register
@@ -46,6 +46,8 @@ class GpawConfig(CalculatorConfig):
 def make_gpaw(config: GpawConfig) -> Any:
     """DFT by GPAW with plane waves; the stress (eV/Å³) of cells that are periodic in all directions only.
 
+    An isolated atom without a magnetic moment starts from that of its ground level (Bohr magnetons).
+
     Raises
     ------
     MissingLibraryError
@@ -77,7 +79,7 @@ def make_gpaw(config: GpawConfig) -> Any:
             self, atoms: Atoms | None = None, properties: Any = None, system_changes: list[str] = all_changes
         ) -> None:
             super().calculate(atoms, properties or ['energy'], system_changes)
-            copy = boxed(self.atoms, config.vacuum)
+            copy = boxed(grounded(self.atoms), config.vacuum)
             copy.calc = gpaw.GPAW(
                 mode={'name': 'pw', 'ecut': config.ecut},
                 xc=config.xc,

@@ -15,6 +15,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes, kptdensity2monkhorstpack
 
+from aiida_traincraft.science.atoms.moments import ground_moment
+
 TAIL = 12
 """Lines of a program's output that an error repeats."""
 
@@ -56,13 +58,13 @@ class Program(Calculator):  # type: ignore[misc]
             With the last lines of what the program wrote.
         """
         super().calculate(atoms, properties or ['energy'], system_changes)
-        wanted = self._properties(self.atoms)
-        ready = self.atoms if self._vacuum is None else boxed(self.atoms, self._vacuum)
+        wanted, atoms = self._properties(self.atoms), grounded(self.atoms)
+        ready = atoms if self._vacuum is None else boxed(atoms, self._vacuum)
         # In the present folder: that of a job is shared by all its nodes.
         with TemporaryDirectory(prefix=f'{self._title}-', dir=Path.cwd()) as place, warnings.catch_warnings():
             warnings.simplefilter('ignore', FutureWarning)
             folder = Path(place)
-            inner = self._make(folder, self.atoms)
+            inner = self._make(folder, atoms)
             try:
                 inner.calculate(ready, wanted, all_changes)
             except Exception as error:
@@ -106,6 +108,25 @@ def refuse_reserved(given: Iterable[str], reserved: Collection[str]) -> None:
         raise ValueError(
             f'"parameters" cannot set {", ".join(found)}: it follows from other keys, or is always the same'
         )
+
+
+def is_lone(atoms: Atoms) -> bool:
+    """Whether this is an isolated atom."""
+    return len(atoms) == 1 and not atoms.pbc.any()
+
+
+def grounded(atoms: Atoms) -> Atoms:
+    """Copy in which an isolated atom without a moment has that of its ground level (Bohr magnetons): E0 is its energy.
+
+    Raises
+    ------
+    ValueError
+        If the ground level of the element is not known.
+    """
+    copy = atoms.copy()
+    if is_lone(atoms) and not atoms.get_initial_magnetic_moments().any():
+        copy.set_initial_magnetic_moments([ground_moment(atoms.get_chemical_symbols()[0])])
+    return copy
 
 
 def boxed(atoms: Atoms, vacuum: float) -> Atoms:
