@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from ase.calculators.calculator import CalculationFailed
 from pydantic import ValidationError
@@ -72,3 +73,9 @@ def test_what_is_not_there(keys):
 def test_keywords_that_have_a_key():
     with pytest.raises(ValidationError, match='"parameters" cannot set xc'):
         FhiAimsConfig(parameters={'xc': 'pbe'})
+
+
+def test_an_isolated_atom_is_polarised(keys, tmp_path):
+    control, geometry = written(Atoms('O'), FhiAimsConfig(**keys), tmp_path)
+    assert 'spin collinear' in control
+    assert 'initial_moment 2.000000' in geometry
