@@ -62,6 +62,7 @@ _HOMES = {
     'workchains.seams.labeller': ('Labeller', 'define_label_ports'),
     'workchains.seams.trainer': ('Trainer', 'define_train_ports'),
     'provenance.dft': ('calculation_of',),
+    'provenance.error_bars': ('potential_error_bars',),
     'provenance.lineage': ('ancestors', 'calculations_above', 'label_makers', 'lineage', 'training_sets'),
     'provenance.queries': (
         'find_campaigns',

@@ -26,6 +26,7 @@ from aiida_traincraft.data.reading import read_structures as read_structures
 from aiida_traincraft.data.validation import ValidationData as ValidationData
 from aiida_traincraft.launch.campaign_builder import builder_from_config as builder_from_config
 from aiida_traincraft.provenance.dft import calculation_of as calculation_of
+from aiida_traincraft.provenance.error_bars import potential_error_bars as potential_error_bars
 from aiida_traincraft.provenance.lineage import ancestors as ancestors
 from aiida_traincraft.provenance.lineage import calculations_above as calculations_above
 from aiida_traincraft.provenance.lineage import label_makers as label_makers

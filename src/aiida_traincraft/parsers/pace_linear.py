@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from aiida import orm
 from aiida.engine import ExitCode
 
-from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
+from aiida_traincraft.data.potentials.pace import POSTERIOR, YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 
 
@@ -27,6 +29,13 @@ class PaceLinearParser(WorkerParser):
             metrics=result,
         )
         self.out('potential', potential)
+        if (path := folder / POSTERIOR).is_file():
+            posterior = orm.ArrayData()
+            with np.load(path, allow_pickle=False) as archive:
+                posterior.set_array('factor', archive['factor'])
+                for name in set(archive.files) - {'factor'}:
+                    posterior.base.attributes.set(name, float(archive[name]))
+            self.out('posterior', posterior)
         self.out_summary(result)
         if worse := result['worse_than_constant']:
             return self.exit('ERROR_WORSE_THAN_CONSTANT', '; '.join(worse))

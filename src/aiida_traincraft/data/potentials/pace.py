@@ -12,6 +12,7 @@ from aiida_traincraft.data.potentials.base import PotentialData
 
 SPECIES_BLOCK = re.compile(r'\s*-?\s*speciesblock:\s*["\']?([A-Za-z ]+)')
 YAML, YACE, ASI = 'potential.yaml', 'potential.yace', 'potential.asi'
+POSTERIOR = 'posterior.npz'
 
 
 class PacePotentialData(PotentialData):

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.ace.evidence import Kind, condition, fit_evidence, triangular
+from aiida_traincraft.science.training.ace.evidence import Kind, condition, deviation, fit_evidence, triangular
 from aiida_traincraft.science.training.ace.linear import fit_linear
 
 pytest.importorskip('pyace')
@@ -45,7 +45,7 @@ def test_posterior_and_evidence_are_those_of_the_definition(problem):
     covariance = np.linalg.inv(rows.T @ rows / 0.1**2 + np.diag(precision))
     np.testing.assert_allclose(found.mean, covariance @ rows.T @ labels / 0.1**2, rtol=1e-9)
     expected = np.sqrt(np.einsum('ij,jk,ik->i', rows, covariance, rows))
-    np.testing.assert_allclose(found.deviation(rows), expected, rtol=1e-9)
+    np.testing.assert_allclose(deviation(found.factor, rows), expected, rtol=1e-9)
 
 
 def test_noise_and_prior_maximise_the_marginal_likelihood(problem):

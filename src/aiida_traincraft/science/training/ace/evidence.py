@@ -70,14 +70,15 @@ class Posterior:
     precision: FloatArray
     log_evidence: float
 
-    def deviation(self, rows: FloatArray) -> FloatArray:
-        """Standard deviation (m,) that the coefficients leave in the predictions of rows (m, n)."""
-        return np.asarray(np.linalg.norm(solve_triangular(self.factor, rows.T, trans='T'), axis=0), float)
-
 
 def triangular(rows: FloatArray) -> FloatArray:
     """R of the QR decomposition of rows ``[A, y]``: it holds AᵀA and Aᵀy in n + 1 rows."""
     return np.asarray(np.linalg.qr(rows, mode='r'), np.float64)
+
+
+def deviation(factor: FloatArray, rows: FloatArray) -> FloatArray:
+    """Standard deviation (m,) that the coefficients of a :class:`Posterior` leave in the predictions of rows (m, n)."""
+    return np.asarray(np.linalg.norm(solve_triangular(factor, rows.T, trans='T'), axis=0), np.float64)
 
 
 def condition(kinds: Mapping[str, Kind], noise: Mapping[str, float], precision: FloatArray) -> Posterior:

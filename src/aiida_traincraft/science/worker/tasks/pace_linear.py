@@ -9,11 +9,12 @@ from typing import Any
 
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.structure import read_frames
+from aiida_traincraft.science.training.ace.error_bars import save_posterior
 from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
 
 
 def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Fit a potential to ``dataset.frames`` and write ``potential.yaml``.
+    """Fit a potential to ``dataset.frames`` and write ``potential.yaml``, and ``posterior.npz`` of a Bayesian fit.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         structures, config, parameters['e0'], int(parameters['seed']), report=lambda line: print(line, flush=True)
     )
     save_potential(fit, folder / 'potential.yaml', config, parameters['e0'])
+    if fit.posterior is not None:
+        save_posterior(fit.posterior, folder / 'posterior.npz')
     return {
         'elements': list(fit.n_functions),
         'cutoff': config.cutoff,
