@@ -59,7 +59,7 @@ def case_inputs(store_structures, copper_frames, copper_dataset, active_set):
             set(),
             {'frames.frames'},
         ),
-        'pace_linear': ({'dataset': copper_dataset}, {'dataset.frames'}, set(), {'potential.yaml'}),
+        'pace_linear': ({'dataset': copper_dataset}, {'dataset.frames'}, set(), {'potential.yaml', 'posterior.npz'}),
         'pace_activeset': (
             {'dataset': copper_dataset, 'potential': potential},
             {'dataset.frames', 'potential.yaml'},
