@@ -294,6 +294,16 @@ def check(meant):
 EVERYTHING = {'deadline': None, 'suppress_health_check': list(HealthCheck)}
 
 
+@pytest.mark.parametrize(
+    'opened',
+    ['open={1 2 lattice={3 0 0 0 3 0 0 0 3}', 'open=[1 2 Lattice="3 0 0 0 3 0 0 0 3" n=[1]', 'a={b={1} energy=2}'],
+)
+def test_a_brace_that_does_not_close_hides_no_key(tmp_path, opened):
+    found = read(tmp_path, f'pbc="F F F" energy=1.0 {opened} {COLUMNS}')
+    assert isinstance(found, RefusedFrame)
+    assert 'as one value: a brace that does not close?' in found.reason
+
+
 @settings(max_examples=100, derandomize=True, **EVERYTHING)
 @given(frames())
 def test_what_is_read_is_what_was_meant(meant):

@@ -18,6 +18,8 @@ PLAIN = 'species:S:1:pos:R:3'
 HEADER = re.compile(r'(?i)(?<![^\s])(lattice|properties|pbc)(?=\s*=)')
 # As ASE's parser sees it: what is escaped or quoted holds no keys.
 QUOTED = re.compile(r'\\.|"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|\{(?:[^}\\]|\\.)*\}|\[(?:[^\]\\]|\\.)*\]')
+SWALLOWED = re.compile(r'(?i)=\s*[{\[]|(?<!\S)(?:lattice|properties|pbc)\s*=')
+"""What no value in braces or brackets holds, but one does that was never closed before the next keys."""
 EMPTY = ('""', "''", '{}', '[]')
 KEY = re.compile(r'(?<![^\s])([^\s=]+)\s*=')
 SPELLED = {'lattice': 'Lattice', 'properties': 'Properties', 'pbc': 'pbc'}
@@ -91,6 +93,9 @@ def _header(comment: str) -> dict[str, Any]:
     # ASE's parser would make the next key a part of an empty value.
     if any(pair in comment for pair in EMPTY):
         comment = QUOTED.sub(lambda quoted: '" "' if quoted[0] in EMPTY else quoted[0], comment)
+    for match in QUOTED.finditer(comment):
+        if match[0][0] in '{[' and SWALLOWED.search(match[0]):
+            raise FrameError('format', f'has {excerpt(match[0])} as one value: a brace that does not close?')
     # As long as the comment: what is found in it stands at the same place there.
     bare = QUOTED.sub(lambda quoted: '"' * len(quoted[0]), comment)
     written = [comment[slice(*match.span(1))].strip('"\'{}[]') for match in KEY.finditer(bare)]
