@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from aiida import orm
 
+from aiida_traincraft.calculations.base import is_poor
+
 
 @pytest.fixture(scope='module')
 def trained(run_workchain, make_campaign_content, copper_dataset) -> orm.WorkChainNode:
@@ -62,6 +64,7 @@ def test_a_potential_worse_than_a_constant_is_kept_and_named(
     dataset = store_dataset(senseless[:24], senseless[24:])
     node = run_workchain('traincraft.train', campaign_content, dataset=dataset, test_set=dataset, seed=orm.Int(5))
     assert node.exit_status == 330
+    assert is_poor(node)
     assert 'force' in node.exit_message
     assert 'where a constant errs by' in node.exit_message
     assert node.outputs.potential.has_active_set

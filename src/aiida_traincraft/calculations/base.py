@@ -22,6 +22,11 @@ WORSE_THAN_CONSTANT = 330
 """Exit status of a fit, and of the WorkChains above it, whose potential is kept but poor."""
 
 
+def is_poor(process: orm.ProcessNode) -> bool:
+    """Whether a training kept its potential although a constant is better; other processes may use its status."""
+    return process.exit_status == WORSE_THAN_CONSTANT and 'potential' in process.outputs
+
+
 class WorkerCalculation(CalcJob):
     """Run one task of the science floor with the Python interpreter given as code."""
 

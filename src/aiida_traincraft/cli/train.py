@@ -68,16 +68,17 @@ def _named(load: Callable[[str], DatasetData], option: str, name: str) -> Datase
 def _report(node: orm.ProcessNode) -> int:
     from rich.console import Console
 
+    from aiida_traincraft.calculations.base import is_poor
     from aiida_traincraft.cli.tables import errors_table
 
     outputs = node.outputs
-    if not node.is_finished_ok and 'potential' not in outputs:
+    if not node.is_finished_ok and not is_poor(node):
         click.echo(f'the training failed: {node.exit_message or node.process_state.value}', err=True)
         return 1
     if 'errors' in outputs:
         Console(markup=False).print(errors_table(outputs.errors.get_dict()))
     click.echo(f'{outputs.potential}: UUID {outputs.potential.uuid}')
     if not node.is_finished_ok:
-        click.echo(node.exit_message or node.process_state.value, err=True)
+        click.echo(node.exit_message, err=True)
         return 1
     return 0

@@ -11,9 +11,8 @@ from ase import Atoms
 
 from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.science.models.ace_file import load_basis
-from aiida_traincraft.science.training.ace.error_bars import ErrorBars, error_bars
-
-NOISE = 'noise_'
+from aiida_traincraft.science.training.ace.design import RowBuilder
+from aiida_traincraft.science.training.ace.error_bars import NOISE_PREFIX, ErrorBars, error_bars
 
 
 def potential_error_bars(potential: PacePotentialData, frames: Iterable[Atoms]) -> list[ErrorBars]:
@@ -38,15 +37,15 @@ def potential_error_bars(potential: PacePotentialData, frames: Iterable[Atoms]) 
     """
     posterior = _posterior(potential)
     noise = {
-        key.removeprefix(NOISE): float(value)
+        key.removeprefix(NOISE_PREFIX): float(value)
         for key, value in posterior.base.attributes.all.items()
-        if key.startswith(NOISE)
+        if key.startswith(NOISE_PREFIX)
     }
     with TemporaryDirectory() as folder:
         (Path(folder) / YAML).write_bytes(potential.read_file(YAML))
-        basis = load_basis(Path(folder) / YAML)
+        builder = RowBuilder(load_basis(Path(folder) / YAML))
     factor = posterior.get_array('factor')
-    return [error_bars(basis, factor, noise, atoms) for atoms in frames]
+    return [error_bars(builder, factor, noise, atoms) for atoms in frames]
 
 
 def _posterior(potential: PacePotentialData) -> orm.ArrayData:

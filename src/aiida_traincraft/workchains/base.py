@@ -14,7 +14,7 @@ from aiida.common.links import LinkType
 from aiida.engine import ExitCode, ProcessBuilder, ProcessState, WorkChain
 from aiida.engine.processes.workchains.awaitable import Awaitable, construct_awaitable
 
-from aiida_traincraft.calculations.base import WORSE_THAN_CONSTANT, WorkerCalculation
+from aiida_traincraft.calculations.base import WorkerCalculation, is_poor
 from aiida_traincraft.calculations.stored_config import StoredConfig
 from aiida_traincraft.data.locks import alone_at, wait_for_writers
 from aiida_traincraft.data.potentials.base import PotentialData
@@ -177,14 +177,14 @@ class TraincraftWorkChain(WorkChain):
     def failed(self, children: Iterable[orm.ProcessNode]) -> str | None:
         """Describe the first child that did not end well, None if all did; a poor potential is one to go on with."""
         for child in children:
-            if not child.is_finished or child.exit_status not in (0, WORSE_THAN_CONSTANT):
+            if not child.is_finished_ok and not is_poor(child):
                 status = child.exit_status if child.is_finished else child.process_state.value
                 return f'{child.process_label}<{child.pk}> ended with status {status}: {child.exit_message or ""}'
         return None
 
     def poor(self, training: orm.ProcessNode) -> ExitCode | None:
         """Exit code of a WorkChain whose training ended with a potential that is kept but poor, None of any other."""
-        if training.exit_status != WORSE_THAN_CONSTANT:
+        if not is_poor(training):
             return None
         code: ExitCode = self.exit_codes.ERROR_WORSE_THAN_CONSTANT
         return code.format(reason=training.exit_message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida import orm
 from aiida.common.links import LinkType
 
+from aiida_traincraft.calculations.base import is_poor
 from aiida_traincraft.workchains import campaign_keys as keys
 
 
@@ -14,7 +15,7 @@ def products(campaign: orm.WorkChainNode) -> dict[str, orm.Data]:
     found: dict[str, orm.Data] = {}
     for link in sorted(links, key=lambda link: int(link.node.pk)):
         key, child = link.link_label, link.node
-        if not child.is_finished_ok:
+        if not child.is_finished_ok and not is_poor(child):
             continue
         if key == keys.first_dataset('test'):
             found['test_set'] = child.outputs.result

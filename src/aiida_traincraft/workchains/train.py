@@ -8,6 +8,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext
 from aiida.plugins import CalculationFactory
 
+from aiida_traincraft.calculations.base import is_poor
 from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.leakage import find_known, tell
 from aiida_traincraft.workchains.base import TraincraftWorkChain
@@ -47,7 +48,7 @@ class TrainWorkChain(TraincraftWorkChain):
         """Pass on what the trainer made."""
         if (reason := self.failed([self.ctx.trainer])) is not None:
             return self.exit_codes.ERROR_TRAINER_FAILED.format(reason=reason)
-        if self.ctx.trainer.exit_status:
+        if is_poor(self.ctx.trainer):
             self.report(self.ctx.trainer.exit_message)
         for port in ('potential', 'descriptors', 'history'):
             if port in self.ctx.trainer.outputs:

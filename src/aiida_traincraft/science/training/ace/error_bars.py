@@ -13,6 +13,9 @@ from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.training.ace.design import RowBuilder
 from aiida_traincraft.science.training.ace.evidence import Posterior, deviation
 
+NOISE_PREFIX = 'noise_'
+"""Of the name of a noise in a file and on a node, before the kind of labels."""
+
 
 @dataclass(frozen=True)
 class ErrorBars:
@@ -32,11 +35,11 @@ class ErrorBars:
 
 def save_posterior(posterior: Posterior, path: Path) -> None:
     """Write what error bars need: the triangular factor (key ``factor``), and the noise of each kind of labels."""
-    arrays: dict[str, Any] = {f'noise_{name}': value for name, value in posterior.noise.items()}
+    arrays: dict[str, Any] = {f'{NOISE_PREFIX}{name}': value for name, value in posterior.noise.items()}
     np.savez_compressed(path, factor=posterior.factor, **arrays)
 
 
-def error_bars(basis: Any, factor: FloatArray, noise: dict[str, float], atoms: Atoms) -> ErrorBars:
+def error_bars(builder: RowBuilder, factor: FloatArray, noise: dict[str, float], atoms: Atoms) -> ErrorBars:
     """Error bars of one structure.
 
     The variance is that of the noise, which holds what the basis cannot say, and what the coefficients leave (C. M.
@@ -45,8 +48,8 @@ def error_bars(basis: Any, factor: FloatArray, noise: dict[str, float], atoms: A
 
     Parameters
     ----------
-    basis
-        pyace's ``ACEBBasisSet``.
+    builder
+        Of the potential's basis.
     factor, noise
         Of the :class:`~aiida_traincraft.science.training.ace.evidence.Posterior`; noise of ``energy`` (eV/atom) and
         ``forces`` (eV/Å).
@@ -58,7 +61,7 @@ def error_bars(basis: Any, factor: FloatArray, noise: dict[str, float], atoms: A
     ValueError
         If it cannot be evaluated, or the posterior is not of this basis.
     """
-    rows = RowBuilder(basis).rows(atoms)
+    rows = builder.rows(atoms)
     if len(factor) != len(rows.energy):
         raise ValueError(f'the posterior has {len(factor)} coefficients, the potential {len(rows.energy)}')
     energy = deviation(factor, rows.energy[None, :])[0]

@@ -163,24 +163,25 @@ def fit_linear(
     report(f'{len(structures)} structures, functions per element: {builder.counts}')
     blocks = [_block(builder, structure, linear, e0) for structure in structures]
     held, kept = _split(blocks, linear.holdout_fraction, np.random.default_rng(seed))
+    weights = _weights(linear)
     posterior, ridge, scan, holdout = None, None, [], None
     if linear.regression == 'bayesian':
-        posterior = fit_evidence(_kinds(blocks, linear), *roughness(builder.basis))
+        posterior = fit_evidence(_kinds(blocks, weights), *roughness(builder.basis))
         coefficients = posterior.mean
         told = ', '.join(f'{name} {1e3 * noise:.3g}' for name, noise in posterior.noise.items())
         report(f'noise (meV, meV/Å): {told}; logarithm of the evidence {posterior.log_evidence:.1f}')
         if held:
-            holdout = _errors(held, condition(_kinds(kept, linear), posterior.noise, posterior.precision).mean)
+            holdout = _errors(held, condition(_kinds(kept, weights), posterior.noise, posterior.precision).mean)
             report(f'without the hold-out set, on it: {_describe(holdout)}')
     else:
         ridges = sorted(linear.ridge)
-        scan = _scan(held, kept, linear) if held else []
+        scan = _scan(held, kept, weights, ridges) if held else []
         for row in scan:
             report(f'ridge {row.ridge:.0e}: hold-out loss {row.loss:.3e}, {_describe(row.errors)}')
         best = min(scan, key=lambda row: row.loss) if scan else None
         ridge, holdout = (ridges[len(ridges) // 2], None) if best is None else (best.ridge, best.errors)
         report(f'ridge {ridge:.0e}')
-        coefficients = _solve(blocks, linear, [ridge])[0]
+        coefficients = _solve(blocks, weights, [ridge])[0]
     train = _errors(blocks, coefficients)
     report(f'on all structures: {_describe(train)}')
     return LinearFit(
@@ -230,45 +231,55 @@ def _split(blocks: Sequence[_Block], fraction: float, rng: np.random.Generator) 
     return [blocks[i] for i in order[:n_out]], [blocks[i] for i in order[n_out:]]
 
 
-def _scan(held: Sequence[_Block], kept: Sequence[_Block], config: PaceTraining) -> list[ScanRow]:
-    rows, ridges = [], sorted(config.ridge)
-    for ridge, coefficients in zip(ridges, _solve(kept, config, ridges), strict=True):
-        residuals = np.concatenate(
-            [
-                _ridge_weight(name, config) * (block.weights * (block.target - block.matrix @ coefficients))[part]
-                for block in held
-                for name, part in block.parts.items()
-            ]
-        )
+def _scan(
+    held: Sequence[_Block],
+    kept: Sequence[_Block],
+    weights: Mapping[str, tuple[float, float]],
+    ridges: Sequence[float],
+) -> list[ScanRow]:
+    rows = []
+    for ridge, coefficients in zip(ridges, _solve(kept, weights, ridges), strict=True):
+        parts = []
+        for block in held:
+            residual = block.weights * (block.target - block.matrix @ coefficients)
+            parts += [weights[name][0] * residual[part] for name, part in block.parts.items()]
+        residuals = np.concatenate(parts)
         rows.append(ScanRow(ridge, float(np.mean(residuals**2)), _errors(held, coefficients)))
     return rows
 
 
-def _kinds(blocks: Sequence[_Block], config: PaceTraining) -> dict[str, Kind]:
-    """Forces, energies and, if there are any, stresses, with the weights that the config gives or allows."""
-    groups: dict[str, list[FloatArray]] = {'forces': [], 'energy': [], 'stress': []}
+def _weights(config: PaceTraining) -> dict[str, tuple[float, float]]:
+    """Smallest and largest weight of each kind of labels, forces first: equal where it is not found by the evidence."""
+    found = {'forces': (1.0, 1.0)}
+    for name, given in (('energy', config.energy_weight), ('stress', config.stress_weight)):
+        if given != 'auto':
+            found[name] = (given, given)
+        elif config.regression == 'ridge':
+            found[name] = (RIDGE_WEIGHTS[name], RIDGE_WEIGHTS[name])
+        else:
+            found[name] = WEIGHT_BOUNDS[name]
+    return found
+
+
+def _kinds(blocks: Sequence[_Block], weights: Mapping[str, tuple[float, float]]) -> dict[str, Kind]:
+    """Labels by kind, of those that there are any of."""
+    groups: dict[str, list[FloatArray]] = {name: [] for name in weights}
     for block in blocks:
         rows = np.column_stack([block.matrix, block.target]) * block.weights[:, None]
         for name, part in block.parts.items():
             groups[name].append(rows[part])
     kinds = {}
     for name, parts in groups.items():
-        rows, given = np.concatenate(parts), 1.0 if name == 'forces' else getattr(config, f'{name}_weight')
-        if len(rows):
-            bounds = WEIGHT_BOUNDS[name] if given == 'auto' else (given, given)
-            kinds[name] = Kind(triangular(rows), len(rows), bounds)
+        if len(rows := np.concatenate(parts)):
+            kinds[name] = Kind(triangular(rows), len(rows), weights[name])
     return kinds
 
 
-def _ridge_weight(name: str, config: PaceTraining) -> float:
-    given = 1.0 if name == 'forces' else getattr(config, f'{name}_weight')
-    return RIDGE_WEIGHTS[name] if given == 'auto' else float(given)
-
-
-def _solve(blocks: Sequence[_Block], config: PaceTraining, ridges: Iterable[float]) -> list[FloatArray]:
+def _solve(
+    blocks: Sequence[_Block], weights: Mapping[str, tuple[float, float]], ridges: Iterable[float]
+) -> list[FloatArray]:
     """Ridge solutions for all strengths from one SVD: c = V s/(s² + ridge) Uᵀ y."""
-    kinds = _kinds(blocks, config)
-    reduced = np.concatenate([kind.reduced * _ridge_weight(name, config) for name, kind in kinds.items()])
+    reduced = np.concatenate([kind.reduced * kind.weight[0] for kind in _kinds(blocks, weights).values()])
     left, singular, right = np.linalg.svd(reduced[:, :-1], full_matrices=False)
     projected = left.T @ reduced[:, -1]
     # A ridge of zero leaves out what double precision cannot resolve.
