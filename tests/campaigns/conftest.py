@@ -55,9 +55,7 @@ class Site:
     def start_daemon(self, workers: int) -> None:
         # Unlike ours, AiiDA's command looks for itself on the PATH.
         path = f'PATH={BIN}{os.pathsep}{os.environ["PATH"]}'
-        self._call(
-            'env', path, BIN / 'verdi', '-p', PROFILE, 'daemon', 'start', workers, check=True, timeout=PATIENCE
-        )
+        self._call('env', path, BIN / 'verdi', '-p', PROFILE, 'daemon', 'start', workers, check=True, timeout=PATIENCE)
 
     def kill_everything(self) -> int:
         """SIGKILL daemon, broker and workers of this profile; jobs that run on the computer are left alone."""

@@ -123,6 +123,13 @@ def test_what_came_back_damaged(job, monkeypatch, tmp_path, data):
     check_damaged(monkeypatch, job, tmp_path, data)
 
 
+def test_a_result_without_its_digest(finished, monkeypatch):
+    node, kept, folder = finished('evaluate')
+    assert outputs(monkeypatch, node, kept, folder)[0] == 0
+    kept['result.json'] = kept['result.json'].replace(b'"digest"', b'"0igest"')
+    assert outputs(monkeypatch, node, kept, folder) == (UNREADABLE, {})
+
+
 @pytest.mark.long
 @LONG
 @given(data=st.data())
