@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
@@ -13,6 +12,7 @@ from aiida_traincraft.calculations.pace_activeset import DESCRIPTORS_FILE
 from aiida_traincraft.data.potentials.pace import ASI, YACE, YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.science.models.ace_check import check_pair
+from aiida_traincraft.science.workspace import read_arrays
 
 
 class PaceActivesetParser(WorkerParser):
@@ -37,10 +37,8 @@ class PaceActivesetParser(WorkerParser):
         )
         if result['degenerate']:
             self.logger.warning(result['message'])
-        with np.load(folder / DESCRIPTORS_FILE, allow_pickle=False) as archive:
-            values = archive['descriptors']
         descriptors = orm.ArrayData()
-        descriptors.set_array('descriptors', values)
+        descriptors.set_array('descriptors', read_arrays(folder / DESCRIPTORS_FILE)['descriptors'])
         self.out('potential', potential)
         self.out('descriptors', descriptors)
         self.out_summary(result)

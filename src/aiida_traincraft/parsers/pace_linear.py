@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
 from aiida_traincraft.data.potentials.pace import POSTERIOR, YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
+from aiida_traincraft.science.workspace import read_arrays
 
 
 class PaceLinearParser(WorkerParser):
@@ -31,10 +31,9 @@ class PaceLinearParser(WorkerParser):
         self.out('potential', potential)
         if (path := folder / POSTERIOR).is_file():
             posterior = orm.ArrayData()
-            with np.load(path, allow_pickle=False) as archive:
-                posterior.set_array('factor', archive['factor'])
-                for name in set(archive.files) - {'factor'}:
-                    posterior.base.attributes.set(name, float(archive[name]))
+            arrays = read_arrays(path)
+            posterior.set_array('factor', arrays.pop('factor'))
+            posterior.base.attributes.set_many({name: float(value) for name, value in arrays.items()})
             self.out('posterior', posterior)
         self.out_summary(result)
         if worse := result['worse_than_constant']:

@@ -8,6 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from aiida_traincraft.science.atoms.arrays import Array
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy and torch write; others unpack a block at once, however large it becomes."""
+ALWAYS_UNPACKED = 32_000_000
+MOST_UNPACKED = 100
+"""Bytes that an archive may unpack to, and beyond those times its own size: numbers that differ shrink by far less."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -79,7 +89,7 @@ def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def check_archive(path: Path) -> None:
-    """Refuse a zip archive (what numpy and torch write) with a part that does not have its checksum.
+    """Refuse a zip archive (what numpy and torch write) that is a bomb, or with a part that lacks its checksum.
 
     Raises
     ------
@@ -88,12 +98,37 @@ def check_archive(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_unpacked(archive)
             damaged = archive.testzip()
     # Whatever a damaged archive does to those who read it.
     except Exception as error:
         raise ValueError(f'{path.name} is damaged: {type(error).__name__}: {error}') from error
     if damaged is not None:
         raise ValueError(f'{path.name} is damaged in {damaged}')
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Arrays of a ``.npz`` file of others, by name.
+
+    Raises
+    ------
+    Exception
+        Of any kind, if the file is damaged; ValueError if it unpacks to too much.
+    """
+    with zipfile.ZipFile(path) as archive:
+        _check_unpacked(archive)
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _check_unpacked(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive by what its directory declares: of each part no more than that is read."""
+    parts = archive.infolist()
+    if odd := next((part for part in parts if part.compress_type not in METHODS), None):
+        raise ValueError(f'{odd.filename} is packed in a way that neither numpy nor torch uses')
+    packed, unpacked = Path(str(archive.filename)).stat().st_size, sum(part.file_size for part in parts)
+    if unpacked > max(ALWAYS_UNPACKED, MOST_UNPACKED * packed):
+        raise ValueError(f'{packed} bytes unpack to {unpacked}, more than {MOST_UNPACKED} times as many')
 
 
 def digest_file(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.workspace import read_arrays
 
 CHECKSUM = '# sha256 of the lines below: '
 """First line of the files that are written here; a comment of YAML."""
@@ -92,8 +93,7 @@ def read_active_set(path: Path) -> dict[str, FloatArray]:
     if not path.is_file():
         raise ValueError(f'active set {path} does not exist')
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {element: np.asarray(archive[element], float) for element in archive.files}
+        found = {element: np.asarray(matrix, float) for element, matrix in read_arrays(path).items()}
     # Whatever a damaged archive does to those who read it.
     except Exception as error:
         raise ValueError(f'active set {path.name} is damaged: {type(error).__name__}: {error}') from error
