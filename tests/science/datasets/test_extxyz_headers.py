@@ -229,8 +229,9 @@ class Writer:
             word, kind = name.split(':', 1)
             again = self.one_of(word, SYNONYMS.get(word, word), spelled(self.draw, word))
             self.columns.append((f'{again}:{kind}', table[::-1]))
+            values = table if kind.startswith('S') else [[float(entry) for entry in row] for row in table]
             # Other arrays may have any name, so those that differ in case are two.
-            self.readable &= table[::-1] == table or word == 'tags'
+            self.readable &= values[::-1] == values or word == 'tags'
             self.ordinary = False
         if self.rarely(10):
             key, value = self.one_of(*self.header, ('pbc', 'T'))

@@ -63,6 +63,17 @@ def test_fragments_and_orientation_of_molecules():
         assert np.linalg.norm(np.subtract(*atoms.positions[-2:])) == pytest.approx(1.1503, abs=1e-3)
 
 
+def test_turned_molecules_keep_their_distance_on_a_large_slab():
+    slab = SLAB | {'size': (12, 9, 2)}
+    (atoms,) = build(slab=slab, adsorbate={'name': 'CH3OH'}, count=20, orientations=1, sites=('ontop', 'hollow'))
+    fragments = get_fragments(atoms)
+    guests = atoms[fragments >= 0]
+    apart = np.not_equal.outer(fragments[fragments >= 0], fragments[fragments >= 0])
+    assert guests.get_all_distances(mic=True)[apart].min() >= 2.0
+    sites = np.array([guests.positions[number * 6 : number * 6 + 6, :2].mean(axis=0) for number in range(20)])
+    assert (np.ptp(sites, axis=0) > atoms.cell.lengths()[:2] / 2).all()
+
+
 def test_every_termination_is_covered():
     perovskite = {
         'spacegroup': 221,
