@@ -17,6 +17,7 @@ from aiida_traincraft.science.models.ace_file import (
     remove_core_repulsion,
     shortest_distances,
 )
+from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.lift import lift
 from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
 
@@ -29,6 +30,15 @@ RIDGE = CONFIG.model_copy(update={'regression': 'ridge', 'stress_weight': 20.0})
 
 def quiet(line: str) -> None:
     """Drop the progress."""
+
+
+def stiff(positions):
+    """Molecules of two atoms, bound as tightly as O-H is (40 eV/Å²)."""
+    bonds = positions[1::2] - positions[::2]
+    lengths = np.linalg.norm(bonds, axis=1)
+    pull = (40.0 * (lengths - 0.97) / lengths)[:, None] * bonds
+    properties = {'energy': 20.0 * np.sum((lengths - 0.97) ** 2), 'forces': np.stack([pull, -pull], 1).reshape(-1, 3)}
+    return Structure(Atoms(f'H{len(positions)}', positions), properties)
 
 
 @pytest.fixture(scope='module')
@@ -48,6 +58,29 @@ def test_fit_is_accurate_and_reports_its_holdout(fit):
     assert fit.train.force_rmse < 20e-3
     assert fit.holdout.force_rmse < 40e-3
     assert fit.train.stress_rmse < 2e-3
+
+
+def test_the_evidence_chooses_the_radial_basis(fit):
+    assert fit.radial_basis == 'SBessel'
+
+    rng = np.random.default_rng(0)
+    clusters = []
+    for _ in range(30):
+        positions = rng.uniform(-2.5, 2.5, (4, 3)) + 8.0 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+        ends = positions + rng.normal(0, 1, (4, 3))
+        bonds = ends - positions
+        ends = positions + (0.97 + rng.normal(0, 0.03, (4, 1))) * bonds / np.linalg.norm(bonds, axis=1)[:, None]
+        clusters.append(stiff(np.stack([positions, ends], axis=1).reshape(-1, 3)))
+    keys = {'functions': 20, 'cutoff': 5.0}
+    fits = {
+        radials: fit_linear(clusters, PaceLinearTraining(radial_basis=radials, **keys), {'H': 0.0}, 0, report=quiet)
+        for radials in ('auto', 'SBessel', 'ChebExpCos')
+    }
+    assert fits['auto'].radial_basis == 'ChebExpCos'
+    assert fits['auto'].posterior.log_evidence == fits['ChebExpCos'].posterior.log_evidence
+    assert fits['auto'].train.force_rmse < 0.5 * fits['SBessel'].train.force_rmse
+    ridge = PaceLinearTraining(regression='ridge', **keys)
+    assert fit_linear(clusters, ridge, {'H': 0.0}, 0, report=quiet).radial_basis == 'SBessel'
 
 
 def test_a_fit_that_is_worse_than_a_constant_says_so(copper_frames, fit):

@@ -30,8 +30,8 @@ class PaceTraining(TrainerConfig):
     """Radial functions per body order (2-body first); default is pacemaker's own template."""
     lmax_by_orders: Momenta | None = None
     """Angular momentum per body order (2-body first); goes with ``nradmax_by_orders``."""
-    radial_basis: Literal['SBessel', 'ChebExpCos', 'ChebPow', 'ChebLinear'] = 'SBessel'
-    """Radial functions."""
+    radial_basis: Literal['auto', 'SBessel', 'ChebExpCos', 'ChebPow', 'ChebLinear'] = 'auto'
+    """Radial functions; "auto" takes SBessel or ChebExpCos, by the evidence of the linear fit: SBessel without one."""
     baseline: Literal['none', 'zbl'] = 'zbl'
     """Core repulsion below the shortest distance of the training set."""
     energy_weight: Annotated[float, Field(gt=0)] | Literal['auto'] = 'auto'

@@ -22,6 +22,8 @@ _TEMPLATE = {
     'TERNARY': {'nradmax_by_orders': [15, 3, 3, 2, 1], 'lmax_by_orders': [0, 2, 2, 1, 1]},
     'ALL': {'nradmax_by_orders': [15, 3, 2, 1, 1], 'lmax_by_orders': [0, 2, 2, 1, 1]},
 }
+AUTOMATIC_RADIALS = ('SBessel', 'ChebExpCos')
+"""Even, and finer at short distances: for dense solids, and for stiff bonds within a long cutoff."""
 _RADIAL_PARAMETERS = {'SBessel': [5.25], 'ChebExpCos': [5.25], 'ChebPow': [2.0], 'ChebLinear': [2.0]}
 
 
@@ -56,6 +58,13 @@ def function_count(config: PaceTraining, structures: Sequence[Structure]) -> int
     return min(config.max_functions, counts[rarest] // 2)
 
 
+def radial_bases(config: PaceTraining) -> tuple[str, ...]:
+    """Radial bases of which the evidence chooses; the first where there is no evidence."""
+    if config.radial_basis != 'auto':
+        return (config.radial_basis,)
+    return AUTOMATIC_RADIALS if config.regression == 'bayesian' else AUTOMATIC_RADIALS[:1]
+
+
 def basis_specification(config: PaceTraining, elements: Sequence[str], count: int) -> dict[str, Any]:
     """The ``potential`` section of a pacemaker input: embedding, radial basis and functions.
 
@@ -81,9 +90,10 @@ def basis_specification(config: PaceTraining, elements: Sequence[str], count: in
         orders = {
             'ALL': {'nradmax_by_orders': config.nradmax_by_orders, 'lmax_by_orders': config.lmax_by_orders},
         }
+    radials = radial_bases(config)[0]
     bond = {
-        'radbase': config.radial_basis,
-        'radparameters': _RADIAL_PARAMETERS[config.radial_basis],
+        'radbase': radials,
+        'radparameters': _RADIAL_PARAMETERS[radials],
         'rcut': config.cutoff,
         'dcut': 0.01,
         'NameOfCutoffFunction': 'cos',

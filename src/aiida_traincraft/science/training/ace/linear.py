@@ -15,7 +15,7 @@ from aiida_traincraft.science.models.ace_file import Pair, add_core_repulsion, s
 from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.scoring.constant import NOISE
 from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.ace.basis import basis_config, function_count, roughness
+from aiida_traincraft.science.training.ace.basis import basis_config, function_count, radial_bases, roughness
 from aiida_traincraft.science.training.ace.design import RowBuilder
 from aiida_traincraft.science.training.ace.evidence import Kind, Posterior, condition, fit_evidence, triangular
 from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
@@ -59,6 +59,8 @@ class LinearFit:
         (n,), elements alphabetical.
     n_functions
         Functions per element.
+    radial_basis
+        That of the larger evidence, where it was to be chosen.
     ridge
         Strength used with all data; None for a Bayesian fit.
     posterior
@@ -80,6 +82,7 @@ class LinearFit:
     basis: Any
     coefficients: FloatArray
     n_functions: dict[str, int]
+    radial_basis: str
     ridge: float | None
     posterior: Posterior | None
     scan: list[ScanRow]
@@ -158,18 +161,24 @@ def fit_linear(
     check_labels(structures, e0)
     elements = sorted({element for structure in structures for element in structure.elements})
     linear = PaceTraining.model_validate(config.model_dump(include=set(PaceTraining.model_fields)))
-    basis = basis_config(linear, elements, function_count(linear, structures))
-    builder = RowBuilder(import_pyace().ACEBBasisSet(basis))
-    report(f'{len(structures)} structures, functions per element: {builder.counts}')
-    blocks = [_block(builder, structure, linear, e0) for structure in structures]
+    weights, count = _weights(linear), function_count(linear, structures)
+    designs = []
+    for radials in radial_bases(linear):
+        chosen = linear.model_copy(update={'radial_basis': radials})
+        builder = RowBuilder(import_pyace().ACEBBasisSet(basis_config(chosen, elements, count)))
+        report(f'{len(structures)} structures, functions per element: {builder.counts}, radial basis {radials}')
+        blocks = [_block(builder, structure, linear, e0) for structure in structures]
+        posterior = None
+        if linear.regression == 'bayesian':
+            posterior = fit_evidence(_kinds(blocks, weights), *roughness(builder.basis))
+            told = ', '.join(f'{name} {1e3 * noise:.3g}' for name, noise in posterior.noise.items())
+            report(f'noise (meV, meV/Å): {told}; logarithm of the evidence {posterior.log_evidence:.1f}')
+        designs.append((radials, builder, blocks, posterior))
+    radials, builder, blocks, posterior = max(designs, key=lambda design: design[3].log_evidence if design[3] else 0.0)
     held, kept = _split(blocks, linear.holdout_fraction, np.random.default_rng(seed))
-    weights = _weights(linear)
-    posterior, ridge, scan, holdout = None, None, [], None
-    if linear.regression == 'bayesian':
-        posterior = fit_evidence(_kinds(blocks, weights), *roughness(builder.basis))
+    ridge, scan, holdout = None, [], None
+    if posterior is not None:
         coefficients = posterior.mean
-        told = ', '.join(f'{name} {1e3 * noise:.3g}' for name, noise in posterior.noise.items())
-        report(f'noise (meV, meV/Å): {told}; logarithm of the evidence {posterior.log_evidence:.1f}')
         if held:
             holdout = _errors(held, condition(_kinds(kept, weights), posterior.noise, posterior.precision).mean)
             report(f'without the hold-out set, on it: {_describe(holdout)}')
@@ -188,6 +197,7 @@ def fit_linear(
         basis=_with_coefficients(builder.basis, coefficients),
         coefficients=coefficients,
         n_functions=builder.counts,
+        radial_basis=radials,
         ridge=ridge,
         posterior=posterior,
         scan=scan,

@@ -26,9 +26,9 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``n_structures``, ``ridge`` and ``scan`` (the ridges
-        tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and ``holdout`` errors
-        (eV/atom, eV/Å, eV/Å³), ``worse_than_constant`` (where, in words, see
+        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``radial_basis``, ``n_structures``, ``ridge`` and
+        ``scan`` (the ridges tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and
+        ``holdout`` errors (eV/atom, eV/Å, eV/Å³), ``worse_than_constant`` (where, in words, see
         :meth:`~aiida_traincraft.science.training.ace.linear.LinearFit.worse_than_constant`), ``shortest`` distances (Å)
         per pair, and ``fit_seconds``.
 
@@ -50,6 +50,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'elements': list(fit.n_functions),
         'cutoff': config.cutoff,
         'n_functions': fit.n_functions,
+        'radial_basis': fit.radial_basis,
         'n_structures': len(structures),
         'ridge': fit.ridge,
         'noise': None if fit.posterior is None else fit.posterior.noise,
