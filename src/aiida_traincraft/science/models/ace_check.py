@@ -154,9 +154,9 @@ def _require(holds: bool, what: str) -> None:
 
 
 class _Radial(BaseModel):
-    """Radial functions of a pair of elements."""
+    """Radial functions of a pair of elements; none but the basic ones where all functions are of one bond."""
 
-    radial: Count
+    radial: Index
     angular: Index
     base: Count
     table: Table
@@ -190,7 +190,7 @@ class _Block(BaseModel):
     nbody: list[_Function]
     ndensityi: Count | None = None
     parameters: list[Number] | None = None
-    nradmaxi: Count | None = None
+    nradmaxi: Index | None = None
     lmaxi: Index | None = None
     nradbaseij: Count | None = None
     radcoefficients: Table | None = None
@@ -268,7 +268,7 @@ class _Embedding(BaseModel):
 
 
 class _Bond(BaseModel):
-    nradmax: Count
+    nradmax: Index
     lmax: Index
     nradbasemax: Count
     radbasename: str

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from ase.build import bulk
 
 from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
-from aiida_traincraft.science.models.ace_file import n_functions
+from aiida_traincraft.science.models.ace_check import check_pair
+from aiida_traincraft.science.models.ace_file import load_basis, n_functions, write_potential
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.basis import basis_config, count_atoms, function_count
 
@@ -53,3 +55,20 @@ def test_nonlinear_config_brings_its_embedding():
     basis = basis_config(PaceNonlinearTraining(), ['Cu'], 10)
     assert basis.funcspecs_blocks[0].ndensityi == 2
     assert list(basis.funcspecs_blocks[0].fs_parameters) == [1.0, 1.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize('elements', [['Cu', 'O'], ['Al', 'Cu', 'O']])
+def test_few_functions_are_of_one_bond_and_are_read_back(tmp_path, elements):
+    config = basis_config(PaceLinearTraining(), elements, 5)
+    basis = pyace.ACEBBasisSet(config)
+    basis.basis_coeffs = list(np.random.default_rng(0).normal(size=len(basis.basis_coeffs)))
+    path = tmp_path / 'potential.yaml'
+    write_potential(basis.to_BBasisConfiguration(), path, dict.fromkeys(elements, 0.0))
+    assert any(block.nradmaxi == 0 for block in config.funcspecs_blocks)
+    load_basis(path).to_ACECTildeBasisSet().save_yaml(str(tmp_path / 'potential.yace'))
+    check_pair(path, tmp_path / 'potential.yace')
+
+
+def test_fewer_functions_than_blocks_are_refused():
+    with pytest.raises(ValueError, match='5 functions per element are too few for Al, Cu, H, O'):
+        basis_config(PaceLinearTraining(), ['Al', 'Cu', 'H', 'O'], 5)

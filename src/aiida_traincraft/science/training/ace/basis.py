@@ -131,7 +131,13 @@ def basis_config(config: PaceTraining, elements: Sequence[str], count: int) -> A
     Raises
     ------
     ValueError
-        If the orders ask for functions that pyace does not have.
+        If the orders ask for functions that pyace does not have, or there are too few for so many elements.
     """
     specification = basis_specification(config, elements, count)
-    return import_pyace().create_multispecies_basis_config(specification)
+    found = import_pyace().create_multispecies_basis_config(specification)
+    if not any(block.funcspecs for block in found.funcspecs_blocks):
+        raise ValueError(
+            f'{count} functions per element are too few for {", ".join(elements)}, where each element has to share '
+            'them between itself, its pairs and its triples: raise "functions", or with "auto" add structures'
+        )
+    return found

@@ -25,6 +25,9 @@ MIN_HELD_FOR_VERDICT = 3
 """Structures of a hold-out set that say whether a constant is better: one or two may by chance."""
 RIDGE_WEIGHTS = {'energy': 20.0, 'stress': 1.0}
 """What "auto" is with a ridge: of an energy per atom and of a virial per atom, relative to a force component."""
+LEAST_GAIN = 0.1
+"""Logarithm of the evidence for each label by which another radial basis must be better: noise that is a tenth smaller.
+At the distances of neighbours in a metal the functions of the other are so alike that γ loses its digits."""
 WEIGHT_BOUNDS = {'energy': (10.0, 1000.0), 'stress': (0.5, 100.0)}
 """Between which the evidence finds them."""
 
@@ -174,7 +177,11 @@ def fit_linear(
             told = ', '.join(f'{name} {1e3 * noise:.3g}' for name, noise in posterior.noise.items())
             report(f'noise (meV, meV/Å): {told}; logarithm of the evidence {posterior.log_evidence:.1f}')
         designs.append((radials, builder, blocks, posterior))
-    radials, builder, blocks, posterior = max(designs, key=lambda design: design[3].log_evidence if design[3] else 0.0)
+    radials, builder, blocks, posterior = designs[0]
+    for other in designs[1:]:
+        gain = other[3].log_evidence - posterior.log_evidence if other[3] and posterior else 0.0
+        if gain > LEAST_GAIN * sum(len(block.target) for block in blocks):
+            radials, builder, blocks, posterior = other
     held, kept = _split(blocks, linear.holdout_fraction, np.random.default_rng(seed))
     ridge, scan, holdout = None, [], None
     if posterior is not None:
