@@ -14,9 +14,11 @@ __version__ = '0.1.0'
 # Type checkers read the names in __init__.pyi: an import of them here would draw every floor under every other.
 _HOMES = {
     'science.atoms.sizes': ('check_size',),
+    'science.baselines': ('make_baseline',),
     'science.calculators': ('make_calculator',),
     'science.campaign.preflight': ('Preflight',),
     'science.config.kinds': (
+        'BaselineConfig',
         'BuilderConfig',
         'CalculatorConfig',
         'ExplorerConfig',
@@ -31,6 +33,7 @@ _HOMES = {
     'science.config.loader': ('load_campaign',),
     'science.errors': ('ConfigError', 'ConfigIssue'),
     'science.geometry': ('build_geometries', 'build_geometry'),
+    'science.models.pair': ('PairCalculator', 'PairCurve'),
     'science.registry': ('register',),
     'science.sampling': ('SamplingRun', 'Watch', 'run_sampling'),
     'science.selection': ('PickConfig', 'Pool', 'StageResult', 'run_funnel'),

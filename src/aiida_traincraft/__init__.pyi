@@ -39,8 +39,10 @@ from aiida_traincraft.provenance.queries import find_potentials as find_potentia
 from aiida_traincraft.provenance.queries import find_structures as find_structures
 from aiida_traincraft.provenance.queries import load_campaign_node as load_campaign_node
 from aiida_traincraft.science.atoms.sizes import check_size as check_size
+from aiida_traincraft.science.baselines import make_baseline as make_baseline
 from aiida_traincraft.science.calculators import make_calculator as make_calculator
 from aiida_traincraft.science.campaign.preflight import Preflight as Preflight
+from aiida_traincraft.science.config.kinds import BaselineConfig as BaselineConfig
 from aiida_traincraft.science.config.kinds import BuilderConfig as BuilderConfig
 from aiida_traincraft.science.config.kinds import CalculatorConfig as CalculatorConfig
 from aiida_traincraft.science.config.kinds import ExplorerConfig as ExplorerConfig
@@ -56,6 +58,8 @@ from aiida_traincraft.science.errors import ConfigError as ConfigError
 from aiida_traincraft.science.errors import ConfigIssue as ConfigIssue
 from aiida_traincraft.science.geometry import build_geometries as build_geometries
 from aiida_traincraft.science.geometry import build_geometry as build_geometry
+from aiida_traincraft.science.models.pair import PairCalculator as PairCalculator
+from aiida_traincraft.science.models.pair import PairCurve as PairCurve
 from aiida_traincraft.science.registry import register as register
 from aiida_traincraft.science.sampling import SamplingRun as SamplingRun
 from aiida_traincraft.science.sampling import Watch as Watch

@@ -34,7 +34,7 @@ def test_what_the_fit_reports(linear_fit):
     assert potential.metrics['train'] == summary['train']
     assert potential.elements == ['Cu']
     assert potential.cutoff == 5.0
-    assert potential.baseline == 'zbl'
+    assert potential.baseline == {'type': 'zbl'}
     assert not potential.has_active_set
     assert 'potential.yaml' not in linear_fit.outputs.retrieved.list_object_names()
 

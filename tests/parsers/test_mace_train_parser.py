@@ -13,6 +13,7 @@ from aiida import orm
 from aiida_traincraft.data.dataset import DatasetData
 
 KEPT = ('result.json', 'config.yml', 'mace.out', 'mace.err')
+BASELINE = {'type': 'lj', 'pairs': {'Cu-Cu': {'epsilon': 0.1, 'sigma': 2.2}}, 'cutoff': 4.0}
 BIG = ('potential.model', 'potential_compiled.model', 'descriptors.npy')
 
 
@@ -32,6 +33,7 @@ def case(make_job, parse, recorded, tmp_path):
                 shutil.copytree(source / folder, tmp_path / folder)
         task = json.loads((source / 'task.json').read_text())['parameters']
         inputs = {'parameters': orm.Dict({'training': {'lammps': 'none'}}), 'seed': orm.Int(task['seed'])}
+        inputs['heads'] = orm.Dict({'heads': task['heads'], 'baseline': BASELINE})
         for head in task['heads']:
             inputs[f'datasets__{head["name"]}'] = DatasetData([], [f'level of {head["name"]}'], head['e0'])
         return parse(make_job('mace_train', inputs, kept), tmp_path)
@@ -48,6 +50,7 @@ def test_finished(case):
     assert potential.heads == [{'name': 'Default', 'e0': {'Cu': 3.51}, 'level_of_theory': 'level of Default'}]
     assert potential.metrics['errors']['Default']['valid']['forces_rmse'] == pytest.approx(0.148, abs=1e-3)
     assert potential.files == ['compiled_0.model', 'model_0.model']
+    assert potential.baseline == potential.job_table()['baseline'] == BASELINE
     rows = parsed.outputs['history']['epochs']
     assert [row['epoch'] for row in rows] == sorted(row['epoch'] for row in rows)
     assert all(math.isfinite(row['forces_rmse']) for row in rows)

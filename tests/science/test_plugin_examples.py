@@ -10,6 +10,7 @@ from ase.build import bulk
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.atoms.distances import minimum_distance
+from aiida_traincraft.science.baselines import make_baseline
 from aiida_traincraft.science.calculators import check_elements, make_calculator
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.selection import SelectionConfig
@@ -21,7 +22,7 @@ from aiida_traincraft.science.selection import FunnelContext, apply_funnel
 from aiida_traincraft.science.structure import Structure, write_extxyz, write_frames
 from aiida_traincraft.science.workspace import Workspace
 
-KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'validator')
+KINDS = ('source', 'builder', 'transform', 'calculator', 'sampler', 'selector', 'baseline', 'validator')
 LARGEST_EXAMPLE = 400
 RANDOM = {
     'source': {'smiles'},
@@ -163,6 +164,16 @@ def test_calculator(plugin, workspace):
     assert np.isfinite(structure.atoms.get_potential_energy())
     assert structure.atoms.get_forces().shape == (len(structure.atoms), 3)
     assert np.isfinite(structure.atoms.get_forces()).all()
+
+
+@of_kinds('baseline')
+def test_baseline(plugin):
+    config = parse_plugin('baseline', example(plugin)['training']['baseline'])
+    assert config.type == plugin.name
+    atoms = bulk('Cu', a=3.6, cubic=True)
+    atoms.calc = make_baseline(config)
+    assert (atoms.get_potential_energy() != 0) == config.subtracts
+    assert np.isfinite(atoms.get_forces()).all()
 
 
 @of_kinds('sampler')

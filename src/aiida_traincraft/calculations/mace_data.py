@@ -40,7 +40,11 @@ class MaceDataCalculation(WorkerCalculation):
             required=False,
             help='Model to fine-tune: a potential, or a file of MACE.',
         )
-        spec.output('heads', valid_type=orm.Dict, help='E0s (eV) of each head, and how many labels of a kind it has.')
+        spec.output(
+            'heads',
+            valid_type=orm.Dict,
+            help='E0s (eV) of each head, how many labels of a kind it has, and the baseline.',
+        )
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write one training and one validation file per head, and the model to fine-tune."""

@@ -11,6 +11,7 @@ from aiida_traincraft.calculations.base import WorkerCalculation
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.science.structure import write_extxyz
+from aiida_traincraft.science.worker.tasks.pace_train import BASELINE_FILE
 
 INTERIM_FILE = 'interim.yaml'
 PARTIAL_FILE, TARGET_FILE = 'interim_potential_0.yaml', 'target_potential.yaml'
@@ -21,7 +22,7 @@ class PaceTrainCalculation(WorkerCalculation):
 
     TASK = 'pace_train'
     SENT_AGAIN = False
-    RETRIEVE = ('input.yaml', 'log.txt', 'metrics.txt', 'test_metrics.txt')
+    RETRIEVE = ('input.yaml', 'log.txt', 'metrics.txt', 'test_metrics.txt', BASELINE_FILE)
     RETRIEVE_TEMPORARY = (YAML, INTERIM_FILE, PARTIAL_FILE, TARGET_FILE)
 
     @classmethod
@@ -43,6 +44,8 @@ class PaceTrainCalculation(WorkerCalculation):
         write_extxyz(folder / 'dataset.extxyz', self.inputs.dataset.iterate('train'))
         if 'test_set' in self.inputs:
             write_extxyz(folder / 'test.extxyz', self.inputs.test_set.iterate('test'))
+        before = {}
         if 'initial' in self.inputs:
             (folder / 'initial.yaml').write_bytes(self.inputs.initial.read_file(YAML))
-        return {'e0': self.inputs.dataset.e0}
+            before = {'baseline': self.inputs.initial.baseline}
+        return {'e0': self.inputs.dataset.e0} | before

@@ -95,12 +95,12 @@ def write_bundle(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        potential.write_files(partial)
+        files = potential.export_files(partial)
         for dataset in datasets:
             export_dataset(
                 dataset, partial / dataset_file(datasets, dataset), 'extxyz', SPLITS, lambda n: tell('dataset', n)
             )
-        (partial / README).write_text('\n'.join(_card(potential, datasets, licence)) + '\n', encoding='utf-8')
+        (partial / README).write_text('\n'.join(_card(potential, files, datasets, licence)) + '\n', encoding='utf-8')
         (partial / CITATION).write_text(_citation(potential), encoding='utf-8')
         tell('archive', 0)
         create_archive([potential], filename=partial / ARCHIVE)
@@ -144,15 +144,19 @@ def dataset_file(datasets: Sequence[DatasetData], dataset: DatasetData) -> str:
     return 'dataset.extxyz' if len(datasets) == 1 else f'dataset-{dataset.uuid[:8]}.extxyz'
 
 
-def _card(potential: PotentialData, datasets: Sequence[DatasetData], licence: str | None) -> Iterator[str]:
+def _card(
+    potential: PotentialData, files: Sequence[str], datasets: Sequence[DatasetData], licence: str | None
+) -> Iterator[str]:
     """Lines of the data card."""
     yield from (f'# {potential}', '')
     yield f'- UUID: `{potential.uuid}`'
     yield f'- Elements: {", ".join(potential.elements)}'
     yield f'- Cutoff: {potential.cutoff:g} Å'
     yield f'- Isolated atoms: {", ".join(f"{name} {energy:.6f} eV" for name, energy in potential.e0.items())}'
-    yield f'- Files: {", ".join(f"`{name}`" for name in sorted(potential.files))}'
+    yield f'- Files: {", ".join(f"`{name}`" for name in files)}'
     yield f'- Licence: {licence or NOT_STATED}'
+    if potential.adds_baseline:
+        yield from _baseline(potential)
     for dataset in datasets:
         yield from ('', f'## Dataset `{dataset_file(datasets, dataset)}`', '')
         yield f'UUID `{dataset.uuid}`, digest `{dataset.digest}`. Units: eV, eV/Å, eV/Å³.'
@@ -181,6 +185,19 @@ def _card(potential: PotentialData, datasets: Sequence[DatasetData], licence: st
         f'$ traincraft -p NAME why {potential.uuid}',
         '```',
     )
+
+
+def _baseline(potential: PotentialData) -> Iterator[str]:
+    """How energies and forces become whole, outside this package's own nodes."""
+    yield from ('', '## Baseline', '')
+    yield 'The model was trained on what a baseline leaves of the labels. **Its files alone give wrong energies and'
+    yield 'forces:** add the baseline, once. The potential in the archive does so by itself (`get_calculator`).'
+    yield from ('', '```json', json.dumps(potential.baseline, indent=2, sort_keys=True), '```')
+    for language, lines in (('python', potential.python_lines), ('lammps', potential.lammps_lines)):
+        try:
+            yield from ('', f'```{language}', lines().rstrip('\n'), '```')
+        except ValueError as error:
+            yield from ('', f'For {language}: {error}.')
 
 
 def _counts(dataset: DatasetData) -> Iterator[str]:

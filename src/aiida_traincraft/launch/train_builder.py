@@ -13,6 +13,7 @@ from aiida_traincraft.data.leakage import find_leaks, tell
 from aiida_traincraft.launch.checks import find_codes
 from aiida_traincraft.launch.inputs import plugin_files
 from aiida_traincraft.launch.interpreters import check_interpreters
+from aiida_traincraft.science.baselines import baseline_issues
 from aiida_traincraft.science.config.training_run import load_training_run
 from aiida_traincraft.science.datasets.near_duplicates import DEFAULT_TOLERANCE
 from aiida_traincraft.science.errors import ConfigError, ConfigIssue
@@ -43,6 +44,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     codes, issues = find_codes(config.codes, trainer.roles)
     issues += check_interpreters(codes)
     issues += trainer.check_start(elements, folder)
+    issues += baseline_issues(config.training, elements, 'training')
     if not dataset.count('train'):
         issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
     if missing := without_e0(dataset):

@@ -17,10 +17,10 @@ class MaceDataParser(WorkerParser):
     """What the data folder holds."""
 
     def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
-        """Store the heads as the job was told them, and what was found on the computer."""
+        """Store the heads as the job was told them, the baseline, and what was found on the computer."""
         if result['status'] != 'ok':
             return None
         task = json.loads(self.node.base.repository.get_object_content(TASK_FILE))
-        self.out('heads', orm.Dict({'heads': task['parameters']['heads']}))
+        self.out('heads', orm.Dict({'heads': task['parameters']['heads'], 'baseline': result['baseline']}))
         self.out_summary(result)
         return None

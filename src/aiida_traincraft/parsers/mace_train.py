@@ -10,6 +10,7 @@ import numpy as np
 from aiida import orm
 from aiida.engine import ExitCode
 
+from aiida_traincraft.data.potentials.base import NO_BASELINE
 from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.science.training.mace.log import newest_checkpoint, read_results
@@ -60,6 +61,7 @@ class MaceTrainParser(WorkerParser):
                 | {'seed': self.node.inputs.seed.value, 'lammps': self.node.inputs.parameters['training']['lammps']},
                 compiled=[folder / files['compiled']] if files['compiled'] else (),
                 lammps=[folder / files['lammps']] if files['lammps'] else (),
+                baseline=self.node.inputs.heads.get_dict().get('baseline', NO_BASELINE),
             ),
         )
         if (folder / DESCRIPTORS_FILE).is_file():

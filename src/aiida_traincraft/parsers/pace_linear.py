@@ -20,12 +20,11 @@ class PaceLinearParser(WorkerParser):
         """Store the potential."""
         if result['status'] != 'ok':
             return None
-        training = self.node.inputs.parameters['training']
         potential = PacePotentialData(
             folder / YAML,
             e0=self.node.inputs.dataset.e0,
             cutoff=result['cutoff'],
-            baseline=training['baseline'],
+            baseline=result['baseline'],
             metrics=result,
         )
         self.out('potential', potential)

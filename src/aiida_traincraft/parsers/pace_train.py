@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from aiida_traincraft.data.potentials.pace import YAML, PacePotentialData
 from aiida_traincraft.parsers.base import WorkerParser
 from aiida_traincraft.science.models.ace_check import check_potential
 from aiida_traincraft.science.training.ace.pacemaker import read_metrics
+from aiida_traincraft.science.worker.tasks.pace_train import BASELINE_FILE
 
 
 class PaceTrainParser(WorkerParser):
@@ -52,13 +54,20 @@ class PaceTrainParser(WorkerParser):
         except Exception:
             return []
 
+    def _baseline(self) -> dict[str, Any] | None:
+        """Baseline as the fit began with it; None where it did not begin."""
+        try:
+            return dict(json.loads(self.retrieved.base.repository.get_object_content(BASELINE_FILE)))
+        except (OSError, ValueError):
+            return None
+
     def _potential(self, path: Path, result: dict[str, Any]) -> PacePotentialData:
         training = self.node.inputs.parameters['training']
         return PacePotentialData(
             path,
             e0=self.node.inputs.dataset.e0,
             cutoff=result.get('cutoff', training['cutoff']),
-            baseline=training['baseline'],
+            baseline=self._baseline() or training['baseline'],
             metrics=result,
         )
 

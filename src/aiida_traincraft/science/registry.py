@@ -13,6 +13,7 @@ calculator     ``(config)``                                                  ASE
 sampler        ``(structure, calculator, workspace, config, rng, watch)``    ``SamplingRun``
 selector       ``(pool, config)``                                            ``StageResult``
 labeller       (configuration only; a WorkChain does the work)               -
+baseline       ``(config)``                                                  ASE calculator
 trainer        (configuration only; a WorkChain does the work)               -
 explorer       (configuration only; a WorkChain does the work)               -
 validator      ``(config)``                                                  ``Validator``
@@ -49,6 +50,7 @@ _PACKAGES = {
     'sampler': 'sampling',
     'selector': 'selection',
     'labeller': 'config.labelling',
+    'baseline': 'baselines',
     'trainer': 'config.training',
     'explorer': 'config.exploration',
     'validator': 'validation',

@@ -45,6 +45,8 @@ class PotentialLabeller(Labeller[PotentialLabelling]):
         """Tell which potential labels, by the content of its files."""
         potential: PotentialData = orm.load_node(self.section.potential)
         table = {key: value for key, value in potential.job_table().items() if key in ('type', 'head', 'dtype')}
+        if potential.adds_baseline:
+            table['baseline'] = potential.baseline
         return {
             'type': 'potential',
             'surrogate': True,

@@ -31,7 +31,7 @@ class TestWithoutPyace:
         back = orm.load_node(node.store().pk)
         assert back.elements == ['Al', 'Cu']
         assert back.e0 == {'Cu': 3.5, 'Al': 3.2}
-        assert (back.cutoff, back.baseline) == (5.5, 'zbl')
+        assert (back.cutoff, back.baseline) == (5.5, {'type': 'zbl'})
         assert not back.has_active_set
         assert not back.is_degenerate
         assert back.files == ['potential.yaml']

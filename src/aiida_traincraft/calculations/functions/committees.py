@@ -17,7 +17,7 @@ def make_committee(**members: MacePotentialData) -> MacePotentialData:
     Parameters
     ----------
     **members
-        Models of the same architecture, cutoff, precision and heads, trained with different seeds.
+        Models of the same architecture, cutoff, precision, heads and baseline, trained with different seeds.
     """
     nodes = [node for _, node in sorted(members.items())]
     first = nodes[0]
@@ -38,4 +38,5 @@ def make_committee(**members: MacePotentialData) -> MacePotentialData:
             metrics={'members': [node.metrics for node in nodes], 'lammps': first.metrics.get('lammps')},
             compiled=paths[COMPILED],
             lammps=paths[LAMMPS],
+            baseline=first.baseline,
         )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
 from aiida import orm
 
+from aiida_traincraft.science.baselines import make_baseline
 from aiida_traincraft.science.calculators.potential import load_potential
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.models.pair import TABLE_POINTS, PairCalculator, lammps_table
+
+NO_BASELINE: Mapping[str, Any] = {'type': 'none'}
+BASELINE_TABLE = 'baseline.table'
+"""Pair energies of the baseline for LAMMPS, among the exported files."""
 
 
 class PotentialData(orm.Data):
@@ -43,6 +51,24 @@ class PotentialData(orm.Data):
     def head_for(self, levels: Collection[str]) -> str | None:
         """Head that gives energies of these levels of theory (hashes); None where there is no choice."""
         return None
+
+    @property
+    def baseline(self) -> dict[str, Any]:
+        """What was subtracted from the labels and is added by :meth:`get_calculator`, with all its parameters."""
+        stored = self.base.attributes.get('baseline', NO_BASELINE)
+        # Older nodes have its name alone.
+        return {'type': stored} if isinstance(stored, str) else dict(stored)
+
+    @property
+    def adds_baseline(self) -> bool:
+        """Whether energies and forces of the files are only what was learnt beside the baseline.
+
+        Raises
+        ------
+        ConfigError
+            If the baseline is of a plugin that is not loaded.
+        """
+        return parse_plugin('baseline', self.baseline).subtracts
 
     @property
     def is_degenerate(self) -> bool:
@@ -120,6 +146,78 @@ class PotentialData(orm.Data):
         """
         for name in self.files:
             (folder / name).write_bytes(self.read_file(name))
+
+    def exported_name(self, name: str) -> str:
+        """Name under which a file is given away: it says where the baseline is still to be added."""
+        stem, dot, ending = name.rpartition('.')
+        return f'{stem}.without_baseline{dot}{ending}' if self.adds_baseline else name
+
+    def export_files(self, folder: Path) -> list[str]:
+        """Write the files to give away into a folder, with the baseline as a table for LAMMPS where it is of pairs.
+
+        Returns
+        -------
+        list of str
+            Their names.
+
+        Raises
+        ------
+        ValueError
+            If a file is not what was stored.
+        """
+        contents = {self.exported_name(name): self.read_file(name) for name in self.files}
+        if (calculator := self._pair_baseline()) is not None:
+            contents[BASELINE_TABLE] = lammps_table(calculator).encode()
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        return sorted(contents)
+
+    def lammps_pairs(self, style: str, types: str, file: str = '') -> str:
+        """Lines of a LAMMPS input for a pair style, with the baseline as a table laid over it.
+
+        Parameters
+        ----------
+        style
+            Style with its arguments.
+        types
+            Elements of the atom types.
+        file
+            What ``pair_coeff`` has before the elements.
+
+        Raises
+        ------
+        ValueError
+            If the baseline is not one of pairs.
+        """
+        if not self.adds_baseline:
+            return f'pair_style {style}\npair_coeff * * {file}{types}\n'
+        calculator = self._pair_baseline()
+        if calculator is None:
+            raise ValueError(f'the baseline "{self.baseline["type"]}" is no pair potential: LAMMPS has no table of it')
+        lines = [f'pair_style hybrid/overlay {style} table spline {TABLE_POINTS}']
+        lines += [f'pair_coeff * * {style.split(maxsplit=1)[0]} {file}{types}']
+        for (first, one), (second, other) in combinations_with_replacement(enumerate(types.split(), 1), 2):
+            pair = min(one, other), max(one, other)
+            if pair in calculator.curves:
+                lines.append(f'pair_coeff {first} {second} table {BASELINE_TABLE} {"-".join(pair)}')
+        return '\n'.join(lines) + '\n'
+
+    def python_sum(self, line: str, learned: str) -> str:
+        """Lines of Python: an import, and the expression of a calculator with the baseline added once."""
+        if not self.adds_baseline:
+            return f'{line}\n\ncalculator = {learned}\n'
+        imports = (
+            f'from ase.calculators.mixing import SumCalculator\n{line}\n\nfrom aiida_traincraft import make_baseline'
+        )
+        return (
+            f'{imports}\n\nlearned = {learned}\nbaseline = make_baseline({self.baseline!r})\n'
+            'calculator = SumCalculator([learned, baseline])\n'
+        )
+
+    def _pair_baseline(self) -> PairCalculator | None:
+        """Calculator of the baseline, if it is added and of pairs."""
+        calculator = make_baseline(self.baseline) if self.adds_baseline else None
+        return calculator if isinstance(calculator, PairCalculator) else None
 
     def get_calculator(self, head: str | None = None, device: str = 'cpu') -> Any:
         """ASE calculator with absolute energies; ``results['uncertainty']`` while ``with_uncertainty`` is set.

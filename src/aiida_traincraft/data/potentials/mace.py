@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.data.potentials.base import PotentialData
+from aiida_traincraft.data.potentials.base import NO_BASELINE, PotentialData
 from aiida_traincraft.science.config.training.mace import FORCELESS, model_properties
 
 MODEL, COMPILED, LAMMPS = 'model_{}.model', 'compiled_{}.model', 'lammps_{}.pt'
@@ -37,6 +37,8 @@ class MacePotentialData(PotentialData):
         What the trainer reported.
     compiled, lammps
         The same models as TorchScript and for LAMMPS, one per member or none.
+    baseline
+        What was subtracted from the labels of all heads, with all its parameters.
 
     Raises
     ------
@@ -57,6 +59,7 @@ class MacePotentialData(PotentialData):
         metrics: dict[str, Any] | None = None,
         compiled: Sequence[Path] = (),
         lammps: Sequence[Path] = (),
+        baseline: Mapping[str, Any] = NO_BASELINE,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -78,6 +81,7 @@ class MacePotentialData(PotentialData):
                 'heads': [dict(head) for head in heads],
                 'n_models': len(models),
                 'metrics': metrics or {},
+                'baseline': dict(baseline),
             }
         )
         self.keep_digests()
@@ -159,6 +163,7 @@ class MacePotentialData(PotentialData):
             'e0': dict(heads[chosen]['e0']),
             'elements': self.elements,
             'digests': self.digests,
+            'baseline': self.baseline,
         }
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
@@ -172,9 +177,18 @@ class MacePotentialData(PotentialData):
         name, types = LAMMPS.format(0), self.lammps_types(elements)
         if name not in self.files:
             raise ValueError('there is no form for LAMMPS: train with lammps = "libtorch" or "mliap"')
+        exported = self.exported_name(name)
         if self.metrics.get('lammps') == 'mliap':
-            return f'pair_style mliap unified {name} 0\npair_coeff * * {types}\n'
-        return f'pair_style mace no_domain_decomposition\npair_coeff * * {name} {types}\n'
+            return self.lammps_pairs(f'mliap unified {exported} 0', types)
+        return self.lammps_pairs('mace no_domain_decomposition', types, f'{exported} ')
+
+    def python_lines(self) -> str:
+        """Lines of Python that make an ASE calculator of the exported models, without this node."""
+        names = [self.exported_name(MODEL.format(index)) for index in range(self.n_models)]
+        return self.python_sum(
+            'from mace.calculators import MACECalculator',
+            f"MACECalculator({names!r}, device='cpu', default_dtype={self.dtype!r}, head={self.heads[-1]['name']!r})",
+        )
 
     def __str__(self) -> str:
         heads = f', heads {", ".join(str(head["name"]) for head in self.heads)}' if len(self.heads) > 1 else ''

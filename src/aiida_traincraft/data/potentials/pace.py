@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aiida_traincraft.data.potentials.base import PotentialData
+from aiida_traincraft.data.potentials.base import NO_BASELINE, PotentialData
 
 SPECIES_BLOCK = re.compile(r'\s*-?\s*speciesblock:\s*["\']?([A-Za-z ]+)')
 YAML, YACE, ASI = 'potential.yaml', 'potential.yace', 'potential.asi'
@@ -29,7 +29,7 @@ class PacePotentialData(PotentialData):
     cutoff
         Largest radial cutoff (Å).
     baseline
-        ``none`` or ``zbl``.
+        What was subtracted from the labels, with all its parameters; a name stands for a table without any.
     metrics
         What the trainer reported.
     yace, asi
@@ -50,7 +50,7 @@ class PacePotentialData(PotentialData):
         yaml: Path,
         e0: dict[str, float],
         cutoff: float,
-        baseline: str = 'none',
+        baseline: str | Mapping[str, Any] = NO_BASELINE,
         metrics: dict[str, Any] | None = None,
         yace: Path | None = None,
         asi: Path | None = None,
@@ -72,18 +72,13 @@ class PacePotentialData(PotentialData):
                 'elements': sorted(_species(yaml) or e0),
                 'e0': dict(e0),
                 'cutoff': float(cutoff),
-                'baseline': baseline,
+                'baseline': {'type': baseline} if isinstance(baseline, str) else dict(baseline),
                 'metrics': metrics or {},
                 'degenerate': degenerate,
                 'has_active_set': asi is not None,
             }
         )
         self.keep_digests()
-
-    @property
-    def baseline(self) -> str:
-        """``none`` or ``zbl``."""
-        return str(self.base.attributes.get('baseline'))
 
     @property
     def has_active_set(self) -> bool:
@@ -102,14 +97,21 @@ class PacePotentialData(PotentialData):
 
     def job_table(self, head: str | None = None) -> dict[str, Any]:
         """Table of ``load_potential``."""
-        return {'type': 'pace', 'e0': self.e0, 'active_set': self.has_active_set, 'digests': self.digests}
+        table = {'type': 'pace', 'e0': self.e0, 'active_set': self.has_active_set, 'digests': self.digests}
+        return table | {'baseline': self.baseline}
 
     def lammps_lines(self, elements: Sequence[str] | None = None) -> str:
         """Lines of a LAMMPS input (``units metal``) for atom types in the order of ``elements``."""
         types = self.lammps_types(elements)
         if not self.has_active_set:
             raise ValueError('LAMMPS needs the .yace file, which this potential has only with its active set')
-        return f'pair_style pace product\npair_coeff * * {YACE} {types}\n'
+        return self.lammps_pairs('pace product', types, f'{self.exported_name(YACE)} ')
+
+    def python_lines(self) -> str:
+        """Lines of Python that make an ASE calculator of the exported ``.yace``, without this node."""
+        if not self.has_active_set:
+            raise ValueError('these lines need the .yace file, which this potential has only with its active set')
+        return self.python_sum('from pyace import PyACECalculator', f'PyACECalculator({self.exported_name(YACE)!r})')
 
     def __str__(self) -> str:
         state = (

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from aiida_traincraft.science.baselines import make_baseline
 from aiida_traincraft.science.calculators import make_calculator
 from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.models.delta import DeltaCalculator
 from aiida_traincraft.science.workspace import check_digests
 
 
@@ -22,7 +24,8 @@ def load_potential(
         ACE: ``{"type": "pace", "e0": eV by element, "active_set": whether there is one}``, with the files
         ``potential.yaml``, ``.asi`` and, where it is there, ``.yace``. MACE: ``{"type": "mace", "models": names of the
         members' files, "head": name or None, "e0": eV by element that the head knows, ...}``. Any other: ``{"type":
-        "calculator", "calculator": table of a registered calculator, "files": its keys that name files}``.
+        "calculator", "calculator": table of a registered calculator, "files": its keys that name files}``. With
+        ``baseline``, the table of what was subtracted from the labels, which is added.
     folder
         Where the files are; all are read at once.
     device
@@ -47,6 +50,12 @@ def load_potential(
         If the potential's own package (python-ace, mace-torch) is not installed.
     """
     check_digests(folder, table.get('digests', {}))
+    learned = _load_learned(table, folder, device, driver)
+    baseline = parse_plugin('baseline', table.get('baseline', {'type': 'none'}))
+    return DeltaCalculator(learned, make_baseline(baseline)) if baseline.subtracts else learned
+
+
+def _load_learned(table: Mapping[str, Any], folder: Path, device: str, driver: Literal['mean', 'first']) -> Any:
     # Each package is only on the compute nodes that need it.
     match table['type']:
         case 'pace':

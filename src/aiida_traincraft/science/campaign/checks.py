@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiida_traincraft.science.campaign.geometries import (
+    check_baselines,
     check_coverage,
     check_geometries,
     check_neighbours,
@@ -18,6 +19,7 @@ CHECKS: tuple[Check, ...] = (
     check_sampling,
     check_geometries,
     check_neighbours,
+    check_baselines,
     check_teacher,
     check_coverage,
     check_validators,

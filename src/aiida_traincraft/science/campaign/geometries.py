@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from aiida_traincraft.science.atoms.distances import shortest_distance
+from aiida_traincraft.science.baselines import baseline_issues
 from aiida_traincraft.science.calculators import (
     NEEDED,
     check_cell_sizes,
@@ -78,6 +79,15 @@ def check_neighbours(preflight: Preflight) -> list[ConfigIssue]:
                     f'neighbour: its shortest distance is {nearest:.2f} Å. Raise the cutoff to twice that',
                 )
             )
+    return issues
+
+
+def check_baselines(preflight: Preflight) -> list[ConfigIssue]:
+    """Find pairs of elements that the baseline of a training has no parameters for."""
+    config = preflight.config
+    issues = baseline_issues(config.training, preflight.elements, 'training')
+    if config.distillation is not None:
+        issues += baseline_issues(config.distillation.training, preflight.elements, 'distillation.training')
     return issues
 
 

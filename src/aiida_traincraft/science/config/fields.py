@@ -19,6 +19,7 @@ from aiida_traincraft.science import registry
 from aiida_traincraft.science.config.base import PluginConfig, from_json
 from aiida_traincraft.science.config.explain import explain
 from aiida_traincraft.science.config.kinds import (
+    BaselineConfig,
     BuilderConfig,
     CalculatorConfig,
     ExplorerConfig,
@@ -38,17 +39,23 @@ class _Choice:
     """JSON Schema of a plugin field: any one of the plugins registered when the schema is made."""
 
     kind: str
+    short: bool = False
+    """Whether the name of a plugin may stand for its table."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        configs = [registry.get(self.kind, name).config for name in registry.names(self.kind)]
+        names = registry.names(self.kind)
+        configs = [registry.get(self.kind, name).config for name in names]
         # What the default of "type" hides: here it says which of them is meant.
-        return {'oneOf': [{'allOf': [handler(c.__pydantic_core_schema__), {'required': ['type']}]} for c in configs]}
+        choices = [{'allOf': [handler(c.__pydantic_core_schema__), {'required': ['type']}]} for c in configs]
+        return {'oneOf': [*choices, *([{'enum': names}] if self.short else [])]}
 
 
-def _validator(kind: str) -> Any:
+def _validator(kind: str, short: bool = False) -> Any:
     def validate(value: Any) -> Any:
         if isinstance(value, PluginConfig):
             return value
+        if short and isinstance(value, str):
+            value = {'type': value}
         if not isinstance(value, dict):
             raise PydanticCustomError('plugin', 'expected a table with a key "type"')
         name = value.get('type')
@@ -92,6 +99,11 @@ SelectorField = Annotated[SerializeAsAny[SelectorConfig], _validator('selector')
 LabellerField = Annotated[SerializeAsAny[LabellerConfig], _validator('labeller'), _Choice('labeller')]
 
 
+BaselineField = Annotated[
+    SerializeAsAny[BaselineConfig], _validator('baseline', short=True), _Choice('baseline', short=True)
+]
+
+
 TrainerField = Annotated[SerializeAsAny[TrainerConfig], _validator('trainer'), _Choice('trainer')]
 
 
@@ -103,6 +115,8 @@ ValidatorField = Annotated[SerializeAsAny[ValidatorConfig], _validator('validato
 
 @overload
 def parse_plugin(kind: Literal['calculator'], value: Any) -> CalculatorConfig: ...
+@overload
+def parse_plugin(kind: Literal['baseline'], value: Any) -> BaselineConfig: ...
 @overload
 def parse_plugin(kind: Literal['sampler'], value: Any) -> SamplerConfig: ...
 @overload

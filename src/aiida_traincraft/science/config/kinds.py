@@ -6,11 +6,15 @@ which by default answer from the class variables.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
 from aiida_traincraft.science.config.base import PluginConfig, StrictModel
+
+if TYPE_CHECKING:
+    from aiida_traincraft.science.structure import Structure
 
 ERROR = '_error'
 """Ending of the name of a quantity's difference from the reference."""
@@ -129,6 +133,34 @@ class LabellerConfig(LabelSourceConfig):
         return None
 
 
+class BaselineConfig(PluginConfig):
+    """Physics that a fit takes as given: subtracted from the labels, added to what was learnt from the rest.
+
+    An isolated atom must have no energy in it.
+    """
+
+    subtracts: ClassVar[bool] = True
+    """Whether there is anything to subtract and to add."""
+    core_repulsion: ClassVar[bool] = True
+    """Whether an ACE gets pacemaker's core repulsion, which begins below the distances of the data."""
+
+    def reach(self) -> float | None:
+        """Largest distance (Å) at which it acts; None: not told, so not held against the cutoff of the potential."""
+        return None
+
+    def known_pairs(self) -> frozenset[tuple[str, str]] | None:
+        """Pairs of elements (each alphabetical) that it has parameters for; None: not told, so not checked."""
+        return None
+
+    def fitted(self, structures: Sequence[Structure]) -> BaselineConfig:
+        """The same with all its parameters, for labelled structures; it is what the potential keeps."""
+        return self
+
+    def matches(self, stored: BaselineConfig) -> bool:
+        """Whether a potential with this baseline, all parameters known, is one that this config asks for."""
+        return self == stored
+
+
 class TrainerConfig(PluginConfig):
     """Section ``[training]``: the potential and how it is fitted."""
 
@@ -148,6 +180,10 @@ class TrainerConfig(PluginConfig):
     def needed_labels(self) -> frozenset[str]:
         """What labels must hold beside energies and forces."""
         return frozenset()
+
+    def given_baseline(self) -> BaselineConfig | None:
+        """What it subtracts from the labels; None: it knows of no baselines."""
+        return None
 
 
 class ForceErrorLimit(StrictModel):
@@ -261,6 +297,7 @@ BASES: dict[str, type[PluginConfig]] = {
     'sampler': SamplerConfig,
     'selector': SelectorConfig,
     'labeller': LabellerConfig,
+    'baseline': BaselineConfig,
     'trainer': TrainerConfig,
     'explorer': ExplorerConfig,
     'validator': ValidatorConfig,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aiida import orm
 
 from aiida_traincraft.data.dataset import DatasetData
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import describe_differences, full_level_hash
+from aiida_traincraft.data.potentials.base import NO_BASELINE
 from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.data.reading import find_node
+from aiida_traincraft.science.baselines import check_continued
+from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.training.mace import MaceFoundation, MaceTraining
 from aiida_traincraft.science.errors import ConfigIssue
 from aiida_traincraft.workchains.seams.base import Completed
@@ -45,6 +48,9 @@ class MaceTrainer(Trainer[MaceTraining]):
         if foundation['head'] is None and isinstance(potential, MacePotentialData):
             # MACE itself would take the first.
             foundation['head'] = str(potential.heads[-1]['name'])
+        if isinstance(potential, MacePotentialData):
+            # Its parameters, where they are fitted.
+            content['baseline'] = potential.baseline
         return Completed(content)
 
     def _check_heads(self) -> Iterator[ConfigIssue]:
@@ -69,6 +75,12 @@ class MaceTrainer(Trainer[MaceTraining]):
         elif not node.count('train'):
             yield self.issue(key, f'{node} has nothing to train on')
 
+    def _check_baseline(self, stored: Mapping[str, Any]) -> Iterator[ConfigIssue]:
+        try:
+            check_continued(self.section.baseline, parse_plugin('baseline', stored))
+        except ValueError as error:
+            yield self.issue('baseline', str(error))
+
     def _check_foundation(
         self, foundation: MaceFoundation, elements: frozenset[str], folder: Path
     ) -> Iterator[ConfigIssue]:
@@ -78,14 +90,17 @@ class MaceTrainer(Trainer[MaceTraining]):
             path = folder / foundation.file
             if not path.is_file() or not path.stat().st_size:
                 yield self.issue('foundation.file', f'there is no model {path}')
+            yield from self._check_baseline(NO_BASELINE)
             return
         assert foundation.potential is not None
         node = find_node(foundation.potential)
         if isinstance(node, orm.SinglefileData):
+            yield from self._check_baseline(NO_BASELINE)
             return
         if not isinstance(node, MacePotentialData):
             yield self.issue('foundation.potential', f'there is no MACE potential {foundation.potential!r} here')
             return
+        yield from self._check_baseline(node.baseline)
         if node.architecture != 'ScaleShiftMACE':
             yield self.issue('foundation.potential', f'MACE fine-tunes a ScaleShiftMACE, not this {node}')
         if node.cutoff != self.section.r_max:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
+from aiida_traincraft.science.baselines.none import NoneConfig
 from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.models.ace import PaceCalculator
@@ -173,7 +174,7 @@ def test_metadata_holds_e0_and_size(fit, tmp_path):
 
 def test_core_repulsion_leaves_the_training_set_alone(fit, copper_frames, tmp_path):
     save_potential(fit, tmp_path / 'zbl.yaml', CONFIG, E0)
-    save_potential(fit, tmp_path / 'bare.yaml', CONFIG.model_copy(update={'baseline': 'none'}), E0)
+    save_potential(fit, tmp_path / 'bare.yaml', CONFIG.model_copy(update={'baseline': NoneConfig()}), E0)
     zbl, bare = (PaceCalculator(tmp_path / name, E0) for name in ('zbl.yaml', 'bare.yaml'))
 
     def energy(calculator, atoms):

@@ -6,7 +6,23 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from aiida_traincraft.science.config.kinds import TrainerConfig
+from aiida_traincraft.science.baselines.zbl import ZblConfig
+from aiida_traincraft.science.config.fields import BaselineField
+from aiida_traincraft.science.config.kinds import BaselineConfig, TrainerConfig
+
+
+def check_reach(baseline: BaselineConfig, key: str, cutoff: float) -> None:
+    """Refuse a baseline that reaches farther than the potential sees: what it gets wrong there could not be mended.
+
+    Raises
+    ------
+    ValueError
+        Tells both distances (Å), and the ``key`` of the potential's.
+    """
+    reach = baseline.reach()
+    if reach is not None and reach > cutoff:
+        raise ValueError(f'"baseline" reaches {reach:g} Å, which must not be more than "{key}" ({cutoff:g} Å)')
+
 
 Radials = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
 
@@ -32,8 +48,9 @@ class PaceTraining(TrainerConfig):
     """Angular momentum per body order (2-body first); goes with ``nradmax_by_orders``."""
     radial_basis: Literal['auto', 'SBessel', 'ChebExpCos', 'ChebPow', 'ChebLinear'] = 'auto'
     """Radial functions; "auto" takes SBessel or ChebExpCos, by the evidence of the linear fit: SBessel without one."""
-    baseline: Literal['none', 'zbl'] = 'zbl'
-    """Core repulsion below the shortest distance of the training set."""
+    baseline: BaselineField = ZblConfig()
+    """What is subtracted from the labels and added to the potential, as a table or a name: "zbl" (core repulsion below
+    the shortest distance of the training set, which subtracts nothing), "none", "lj", "table", or a plugin."""
     energy_weight: Annotated[float, Field(gt=0)] | Literal['auto'] = 'auto'
     """Weight of an energy per atom (eV) relative to a force component (eV/Å) in the linear fit; "auto" takes it from
     the data with ``regression = "bayesian"``, and is 20 with "ridge"."""
@@ -51,6 +68,10 @@ class PaceTraining(TrainerConfig):
         """The radial cutoff."""
         return self.cutoff
 
+    def given_baseline(self) -> BaselineConfig:
+        """The baseline."""
+        return self.baseline
+
     @model_validator(mode='after')
     def _orders(self) -> PaceTraining:
         if (self.nradmax_by_orders is None) != (self.lmax_by_orders is None):
@@ -59,4 +80,5 @@ class PaceTraining(TrainerConfig):
             raise ValueError('"nradmax_by_orders" and "lmax_by_orders" must have the same length')
         if not self.ridge:
             raise ValueError('"ridge" needs at least one value')
+        check_reach(self.baseline, 'cutoff', self.cutoff)
         return self

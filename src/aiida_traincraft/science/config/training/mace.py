@@ -6,8 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from aiida_traincraft.science.baselines.none import NoneConfig
 from aiida_traincraft.science.config.base import StrictModel
-from aiida_traincraft.science.config.kinds import TrainerConfig
+from aiida_traincraft.science.config.fields import BaselineField
+from aiida_traincraft.science.config.kinds import BaselineConfig, TrainerConfig
+from aiida_traincraft.science.config.training.base import check_reach
 from aiida_traincraft.science.registry import register
 
 HeadName = Annotated[str, Field(pattern='^[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*$')]
@@ -194,6 +197,9 @@ class MaceTraining(TrainerConfig):
     """Form of the models for LAMMPS to make besides: for ``pair_style mace``, or for ML-IAP (needs cuequivariance)."""
     compiled: bool = False
     """Whether to keep the models as TorchScript besides."""
+    baseline: BaselineField = NoneConfig()
+    """What is subtracted from the labels of all heads and added to the potential, as a table or a name: "none", "lj",
+    "table", or a plugin. MACE has a ZBL repulsion of its own: ``extra = { pair_repulsion = true }``."""
     extra: dict[str, Any] = {}
     """Any other flag of ``mace_run_train``, as ``{ num_radial_basis = 10 }``."""
 
@@ -204,6 +210,10 @@ class MaceTraining(TrainerConfig):
     def given_properties(self) -> frozenset[str]:
         """What models of its class give."""
         return model_properties(self.model)
+
+    def given_baseline(self) -> BaselineConfig:
+        """The baseline."""
+        return self.baseline
 
     def needed_labels(self) -> frozenset[str]:
         """Dipoles and polarizabilities, where the model learns them."""
@@ -246,6 +256,11 @@ class MaceTraining(TrainerConfig):
                 f'"max_L" ({self.max_L}) must not be more than "max_ell" ({self.max_ell}): '
                 'MACE cannot save such a model'
             )
+        if self.baseline.type == 'zbl':
+            raise ValueError(
+                'baseline = "zbl" is that of ACE; MACE learns beside its own: extra = { pair_repulsion = true }'
+            )
+        check_reach(self.baseline, 'r_max', self.r_max)
         if self.model in DIPOLE_MODELS:
             self._check_dipole_model()
         if self.replay and self.loss not in (None, 'universal'):
@@ -267,6 +282,8 @@ class MaceTraining(TrainerConfig):
     def _check_dipole_model(self) -> None:
         if self.loss is not None:
             raise ValueError(f'the model {self.model} has a loss of its own: leave "loss" out')
+        if self.baseline.subtracts and not self.gives_forces:
+            raise ValueError(f'the model {self.model} has no energies: leave "baseline" out')
         if self.heads:
             raise ValueError(f'the model {self.model} has one head: leave "heads" out')
         if self.foundation is not None:

@@ -218,7 +218,7 @@ def fit_linear(
 def save_potential(fit: LinearFit, path: Path, config: PaceTraining, e0: Mapping[str, float]) -> None:
     """Write the potential (``.yaml``) with the core repulsion that the config asks for, and E0 as metadata."""
     basis = fit.basis.copy()
-    if config.baseline == 'zbl':
+    if config.baseline.core_repulsion:
         add_core_repulsion(basis, list(fit.n_functions), fit.shortest)
     write_potential(basis, path, e0)
 

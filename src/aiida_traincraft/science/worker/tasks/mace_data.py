@@ -13,11 +13,22 @@ from typing import Any, NoReturn
 from aiida_traincraft.science.config.training.mace import MaceTraining
 from aiida_traincraft.science.errors import TaskError
 from aiida_traincraft.science.models.mace_file import prepare_foundation, require_mace
-from aiida_traincraft.science.training.mace.input import DATA_FOLDER, FOUNDATION_FILE, head_elements, mace_input
+from aiida_traincraft.science.structure import read_extxyz
+from aiida_traincraft.science.training.labels import subtract
+from aiida_traincraft.science.training.mace.input import (
+    DATA_FOLDER,
+    FOUNDATION_FILE,
+    data_file,
+    head_elements,
+    mace_input,
+    write_data,
+)
 
 
 def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Check what can be known before training; ``data/foundation.model`` is made ready to be fine-tuned.
+
+    The labels of all heads are replaced by what is left of them beside the baseline.
 
     Parameters
     ----------
@@ -29,8 +40,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``foundation`` (None, or ``r_max`` in Å, ``elements``, ``heads`` and ``model`` of the foundation model) and
-        ``flags_checked``, the number of flags.
+        ``foundation`` (None, or ``r_max`` in Å, ``elements``, ``heads`` and ``model`` of the foundation model),
+        ``baseline`` with all its parameters, and ``flags_checked``, the number of flags.
 
     Raises
     ------
@@ -56,7 +67,22 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         found = prepare_foundation(path, config.foundation, config.r_max, elements)
         foundation = {key: found[key] for key in ('r_max', 'elements', 'model')}
         foundation['heads'] = [head['name'] for head in found['heads']]
-    return {'foundation': foundation, 'flags_checked': len(content)}
+    return {'foundation': foundation, 'baseline': _subtract(config, heads, folder), 'flags_checked': len(content)}
+
+
+def _subtract(config: MaceTraining, heads: list[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Write all data anew without the baseline; returns its table, fitted to the campaign's own head."""
+    if not config.baseline.subtracts:
+        return config.baseline.model_dump(mode='json')
+    baseline = config.baseline.fitted(read_extxyz(folder / data_file(config.head, 'train')))
+    for path in (folder / data_file(head['name'], split) for head in heads for split in ('train', 'valid')):
+        frames = read_extxyz(path)
+        for frame in frames:
+            if 'config_weight' in frame.atoms.info:
+                # As it was before it was squared for MACE.
+                frame.provenance['weight'] = float(frame.atoms.info['config_weight']) ** 0.5
+        write_data(path, subtract(frames, baseline))
+    return baseline.model_dump(mode='json')
 
 
 def _check_flags(content: dict[str, Any], config: MaceTraining) -> None:

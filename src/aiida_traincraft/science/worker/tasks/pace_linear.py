@@ -11,6 +11,7 @@ from aiida_traincraft.science.config.training.pace_linear import PaceLinearTrain
 from aiida_traincraft.science.structure import read_frames
 from aiida_traincraft.science.training.ace.error_bars import save_posterior
 from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+from aiida_traincraft.science.training.labels import check_labels, subtract
 
 
 def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         ``scan`` (the ridges tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and
         ``holdout`` errors (eV/atom, eV/Å, eV/Å³), ``worse_than_constant`` (where, in words, see
         :meth:`~aiida_traincraft.science.training.ace.linear.LinearFit.worse_than_constant`), ``shortest`` distances (Å)
-        per pair, and ``fit_seconds``.
+        per pair, ``baseline`` with all its parameters, and ``fit_seconds``.
 
     Raises
     ------
@@ -40,8 +41,14 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     begin = time.monotonic()
     config = PaceLinearTraining.model_validate(parameters['training'])
     structures = read_frames(folder / 'dataset.frames')
+    check_labels(structures, parameters['e0'])
+    baseline = config.baseline.fitted(structures)
     fit = fit_linear(
-        structures, config, parameters['e0'], int(parameters['seed']), report=lambda line: print(line, flush=True)
+        subtract(structures, baseline),
+        config,
+        parameters['e0'],
+        int(parameters['seed']),
+        report=lambda line: print(line, flush=True),
     )
     save_potential(fit, folder / 'potential.yaml', config, parameters['e0'])
     if fit.posterior is not None:
@@ -60,5 +67,6 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'holdout': None if fit.holdout is None else asdict(fit.holdout),
         'worse_than_constant': fit.worse_than_constant(),
         'shortest': {'-'.join(pair): distance for pair, distance in sorted(fit.shortest.items())},
+        'baseline': baseline.model_dump(mode='json'),
         'fit_seconds': round(time.monotonic() - begin, 3),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from aiida_traincraft.science.baselines import check_continued
+from aiida_traincraft.science.config.fields import parse_plugin
+from aiida_traincraft.science.config.kinds import BaselineConfig
 from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
 from aiida_traincraft.science.errors import TaskError
 from aiida_traincraft.science.models.ace_file import (
@@ -31,13 +35,13 @@ from aiida_traincraft.science.training.ace.basis import basis_config, function_c
 from aiida_traincraft.science.training.ace.lift import lift
 from aiida_traincraft.science.training.ace.linear import fit_linear
 from aiida_traincraft.science.training.ace.pacemaker import pacemaker_input, read_metrics, write_data, write_input
-from aiida_traincraft.science.training.labels import check_labels
+from aiida_traincraft.science.training.labels import check_labels, subtract
 
 STARTS = ('warm', 'initial', 'cold', 'continue')
 TRAIN_FILE, TEST_FILE = 'train.pckl.gzip', 'test.pckl.gzip'
 INITIAL_FILE, START_FILE = 'initial.yaml', 'start.yaml'
 TARGET_FILE, PARTIAL_FILE, OUTPUT_FILE = 'target_potential.yaml', 'interim_potential_0.yaml', 'output_potential.yaml'
-ERROR_FILE = 'pacemaker.err'
+ERROR_FILE, BASELINE_FILE = 'pacemaker.err', 'baseline.json'
 WALLTIME_SHARE = 0.9
 """Share of the time given after which pacemaker is stopped, so that its last state can be brought home."""
 STOP_SECONDS = 30.0
@@ -51,7 +55,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     parameters
         ``training`` (the config), ``e0`` (eV of each isolated atom), ``seed``, ``max_seconds`` (or None) and
         ``start``: "warm" (from a linear fit of the same functions), "cold" (pacemaker's own start), "initial" (refine
-        ``initial.yaml``) or "continue" (``initial.yaml`` is the ``interim.yaml`` of a run that was stopped).
+        ``initial.yaml``) or "continue" (``initial.yaml`` is the ``interim.yaml`` of a run that was stopped). With
+        the last two, ``baseline`` is that of the potential to start from.
     folder
         Job folder, with ``dataset.extxyz`` and optionally ``test.extxyz`` and ``initial.yaml``.
 
@@ -60,7 +65,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     dict
         ``end``: "finished", or "walltime" if the time was over: then ``interim.yaml`` is written and no
         ``potential.yaml``; ``history`` of errors on the train and test sets (eV/atom, eV/Å), ``loss``,
-        ``n_functions`` per element, ``cutoff`` (Å), ``elements``, ``start``.
+        ``n_functions`` per element, ``cutoff`` (Å), ``elements``, ``start``, and ``baseline`` with all its parameters,
+        which ``baseline.json`` holds from the beginning.
 
     Raises
     ------
@@ -79,6 +85,10 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     train = read_extxyz(folder / 'dataset.extxyz')
     test = read_extxyz(folder / 'test.extxyz') if (folder / 'test.extxyz').is_file() else []
     check_labels([*train, *test], e0)
+    baseline = _baseline(config, parameters.get('baseline'), train)
+    # For who is told of this run only by what it leaves behind.
+    (folder / BASELINE_FILE).write_text(json.dumps(baseline.model_dump(mode='json')), encoding='utf-8')
+    train, test = subtract(train, baseline), subtract(test, baseline)
 
     for name in (PARTIAL_FILE, OUTPUT_FILE, 'log.txt', 'metrics.txt', 'test_metrics.txt'):
         (folder / name).unlink(missing_ok=True)
@@ -120,7 +130,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise TaskError('not_finite', f'{result.name} has coefficients that are not finite')
     if not stopped:
         potential = import_pyace().BBasisConfiguration(str(result))
-        if config.baseline == 'zbl':
+        if config.baseline.core_repulsion:
             shortest = shortest_distances((item.atoms for item in train), config.cutoff)
             add_core_repulsion(potential, list(basis.elements_name), shortest)
         write_potential(potential, folder / 'potential.yaml', e0)
@@ -132,7 +142,20 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'n_functions': n_functions(basis),
         'elements': list(basis.elements_name),
         'cutoff': basis.cutoffmax,
+        'baseline': baseline.model_dump(mode='json'),
     }
+
+
+def _baseline(
+    config: PaceNonlinearTraining, stored: dict[str, Any] | None, train: Sequence[Structure]
+) -> BaselineConfig:
+    """Baseline with all its parameters: that of the potential to start from, if there is one and it subtracts any."""
+    if stored is not None:
+        before = parse_plugin('baseline', stored)
+        check_continued(config.baseline, before)
+        if before.subtracts:
+            return before
+    return config.baseline.fitted(train)
 
 
 def _pacemaker() -> list[str]:
