@@ -8,13 +8,14 @@ from pydantic import ValidationError
 
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.baselines import baseline_issues, check_continued, make_baseline
-from aiida_traincraft.science.baselines.lj import LjConfig, fit_lj
+from aiida_traincraft.science.baselines.lj import LjConfig, fit_lj, lj_curve
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.kinds import BaselineConfig
 from aiida_traincraft.science.config.loader import parse_campaign
 from aiida_traincraft.science.config.training.mace import MaceTraining
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.errors import ConfigError
+from aiida_traincraft.science.models.pair import PairCalculator
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.labels import subtract
 
@@ -143,39 +144,41 @@ def test_mace_has_its_own_repulsion():
 
 
 def test_lennard_jones_parameters_come_back_from_its_own_labels(copper_frames):
-    truth = LjConfig.model_validate(COPPER)
+    pairs = {'Au-Au': (0.4, 2.6), 'Au-Cu': (0.3, 2.4), 'Cu-Cu': (0.2, 2.3)}
+    truth = {'type': 'lj', 'pairs': {name: {'epsilon': e, 'sigma': s} for name, (e, s) in pairs.items()}, 'cutoff': 4.5}
     labels = [frame.bare() for frame in copper_frames[:6]]
     for frame in labels:
+        frame.atoms.numbers[::3] = 79
         frame.properties['forces'] = make_baseline(truth).get_property('forces', frame.atoms)
-    found = fit_lj(labels, 5.0)['Cu-Cu']
-    nearest = np.median(
-        [distance for frame in labels for distance in np.sort(_all_distances(frame.atoms), axis=1)[:, 0]]
-    )
-    assert found.sigma == pytest.approx(nearest / 2 ** (1 / 6), rel=1e-9)
-    # With the true sigma the depth is exact.
+    found = LjConfig(cutoff=4.5).fitted(labels)
+    assert found.known_pairs() == {('Au', 'Au'), ('Au', 'Cu'), ('Cu', 'Cu')}
+    for name, (epsilon, sigma) in pairs.items():
+        assert found.pairs[name].epsilon == pytest.approx(epsilon, rel=1e-5)
+        assert found.pairs[name].sigma == pytest.approx(sigma, rel=1e-6)
+    assert found.fitted([]) is found
+
+
+def test_a_pair_without_attraction_keeps_its_repulsion(copper_frames):
+    labels = [frame.bare() for frame in copper_frames[:4]]
+    repulsion = PairCalculator({('Cu', 'Cu'): lj_curve(2000.0, 0.0, 4.5)})
     for frame in labels:
-        frame.properties['forces'] = make_baseline(
-            {'type': 'lj', 'pairs': {'Cu-Cu': {'epsilon': 0.2, 'sigma': found.sigma}}}
-        ).get_property('forces', frame.atoms)
-    assert fit_lj(labels, 5.0)['Cu-Cu'].epsilon == pytest.approx(0.2, rel=1e-9)
+        frame.properties['forces'] = repulsion.get_property('forces', frame.atoms)
+    found = fit_lj(labels, 4.5)['Cu-Cu']
+    assert found.epsilon == pytest.approx(1e-3)
+    assert 4 * found.epsilon * found.sigma**12 == pytest.approx(2000.0, rel=1e-6)
+    # A well of 1 meV would have its sigma beyond this cutoff.
+    short = fit_lj(labels, 4.5 * 0.8)['Cu-Cu']
+    assert short.sigma == pytest.approx(2.4)
+    assert short.epsilon > 1e-3
 
 
-def _all_distances(atoms):
-    """Distances (n, ...) of each atom from all atoms and images, itself left out."""
-    shifts = np.array(np.meshgrid(*[range(-1, 2)] * 3)).reshape(3, -1).T @ atoms.cell.array
-    vectors = atoms.positions[None, :, None] + shifts[None, None] - atoms.positions[:, None, None]
-    distances = np.linalg.norm(vectors, axis=-1).reshape(len(atoms), -1)
-    return np.where(distances < 1e-9, np.inf, distances)
-
-
-def test_what_is_left_of_the_forces_is_never_more(copper_frames):
+def test_less_of_the_forces_is_left(copper_frames):
     baseline = LjConfig().fitted(copper_frames[:8])
     left = subtract(copper_frames[:8], baseline)
     before, after = (
         sum(float((frame.properties['forces'] ** 2).sum()) for frame in frames) for frames in (copper_frames[:8], left)
     )
-    assert after < before
-    assert baseline.fitted([]) is baseline
+    assert after < 0.1 * before
 
 
 def test_a_pair_that_never_meets_gets_a_weak_repulsion():
@@ -183,7 +186,7 @@ def test_a_pair_that_never_meets_gets_a_weak_repulsion():
     pairs = fit_lj([Structure(atoms, {'forces': np.zeros((2, 3))})], 5.0)
     assert set(pairs) == {'Au-Au', 'Au-Cu', 'Cu-Cu'}
     assert pairs['Au-Cu'].epsilon == 1e-3
-    assert pairs['Au-Cu'].sigma == pytest.approx((1.36 + 1.32) / 2 ** (1 / 6))
+    assert pairs['Au-Cu'].sigma == pytest.approx(1.36 + 1.32)
 
 
 def test_labels_without_the_baseline(copper_frames):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
-from ase.neighborlist import neighbor_list
 from pydantic import Field, model_validator
 from scipy.optimize import nnls
 
@@ -41,7 +40,7 @@ class LjConfig(BaselineConfig):
     type: Literal['lj'] = 'lj'
     pairs: dict[str, LjPair] = {}
     """Parameters by pair, as ``{ Cu-Cu = { epsilon = 0.4, sigma = 2.3 } }``; without any, those of all pairs are fitted
-    to the training set: the well lies at the first neighbours, and the forces give its depth."""
+    to the forces of the training set."""
     cutoff: float = Field(default=5.0, gt=0, le=20.0)
     """Å; not larger than that of the potential."""
 
@@ -91,32 +90,40 @@ def make_lj(config: LjConfig) -> PairCalculator:
     if not config.pairs:
         raise ValueError('the parameters of this baseline "lj" are still to be fitted to a training set')
     return PairCalculator(
-        {pair_of(name): lj_curve(pair.epsilon, pair.sigma, config.cutoff) for name, pair in config.pairs.items()}
+        {
+            pair_of(name): lj_curve(4 * pair.epsilon * pair.sigma**12, 4 * pair.epsilon * pair.sigma**6, config.cutoff)
+            for name, pair in config.pairs.items()
+        }
     )
 
 
-def lj_curve(epsilon: float, sigma: float, cutoff: float) -> PairCurve:
-    """``4 ε ((σ/r)¹² - (σ/r)⁶)`` times ``1 - 10 x³ + 15 x⁴ - 6 x⁵``; x is 0 at two thirds of the cutoff, 1 at it."""
+def lj_curve(repulsion: float, attraction: float, cutoff: float) -> PairCurve:
+    """``(A r⁻¹² - B r⁻⁶) (1 - 10 x³ + 15 x⁴ - 6 x⁵)``, where x is 0 at two thirds of the cutoff and 1 at it.
+
+    Parameters
+    ----------
+    repulsion, attraction
+        A (eV Å¹²) and B (eV Å⁶).
+    cutoff
+        Å.
+    """
     begin = SWITCH * cutoff
 
     def function(distances: FloatArray) -> tuple[FloatArray, FloatArray]:
-        sixth = (sigma / distances) ** 6
-        energy = 4 * epsilon * (sixth**2 - sixth)
-        slope = 24 * epsilon * (sixth - 2 * sixth**2) / distances
+        high, low = repulsion / distances**12, attraction / distances**6
         x = np.clip((distances - begin) / (cutoff - begin), 0.0, 1.0)
         switch = 1 - x**3 * (10 - 15 * x + 6 * x**2)
         falling = -30 * x**2 * (1 - x) ** 2 / (cutoff - begin)
-        return energy * switch, slope * switch + energy * falling
+        return (high - low) * switch, (6 * low - 12 * high) / distances * switch + (high - low) * falling
 
     return PairCurve(function, cutoff)
 
 
 def fit_lj(structures: Sequence[Structure], cutoff: float) -> dict[str, LjPair]:
-    """Lennard-Jones parameters of all pairs of elements.
+    """Lennard-Jones parameters of all pairs of elements, by least squares of the forces with no term below zero.
 
-    The well of a pair lies at the median distance of an atom from its nearest neighbour of the other element (the sum
-    of the covalent radii where none comes within the cutoff). The depths are those of the smallest sum of squared
-    differences from the forces, so what is left of the forces is never more than there was; they are at least 1 meV.
+    A pair without attraction keeps its repulsion, and gets a well of 1 meV (or one whose ``sigma`` is two thirds of the
+    cutoff); one without repulsion gets a weak one at the sum of the covalent radii.
 
     Parameters
     ----------
@@ -125,40 +132,28 @@ def fit_lj(structures: Sequence[Structure], cutoff: float) -> dict[str, LjPair]:
     cutoff
         Å.
     """
-    nearest: dict[Pair, list[FloatArray]] = {}
-    for structure in structures:
-        for pair, distances in _nearest(structure, cutoff).items():
-            nearest.setdefault(pair, []).append(distances)
     pairs = pairs_between(element for structure in structures for element in structure.elements)
-    sigmas = []
-    for pair in pairs:
-        contact = sum(float(covalent_radii[atomic_numbers[element]]) for element in pair)
-        well = float(np.median(np.concatenate(nearest[pair]))) if pair in nearest else min(contact, cutoff)
-        sigmas.append(well / 2 ** (1 / 6))
-    units = [PairCalculator({pair: lj_curve(1.0, sigma, cutoff)}) for pair, sigma in zip(pairs, sigmas, strict=True)]
-    columns = [
-        np.stack([np.ravel(unit.get_property('forces', structure.atoms)) for unit in units], axis=1)
-        for structure in structures
-    ]
+    terms = [PairCalculator({pair: lj_curve(*unit, cutoff)}) for pair in pairs for unit in ((1.0, 0.0), (0.0, 1.0))]
+    design = np.concatenate(
+        [
+            np.stack([np.ravel(term.get_property('forces', structure.atoms)) for term in terms], axis=1)
+            for structure in structures
+        ]
+    )
     forces = np.concatenate([np.ravel(structure.properties['forces']) for structure in structures])
-    depths, _ = nnls(np.concatenate(columns), forces)
+    scale = np.linalg.norm(design, axis=0)
+    scale[scale == 0] = 1.0
+    found = (nnls(design / scale, forces)[0] / scale).reshape(-1, 2)
     return {
-        '-'.join(pair): LjPair(epsilon=max(float(depth), LEAST_EPSILON), sigma=sigma)
-        for pair, depth, sigma in zip(pairs, depths, sigmas, strict=True)
+        '-'.join(pair): _parameters(pair, float(repulsion), float(attraction), cutoff)
+        for pair, (repulsion, attraction) in zip(pairs, found, strict=True)
     }
 
 
-def _nearest(structure: Structure, cutoff: float) -> dict[Pair, FloatArray]:
-    """Distance (Å) of each atom from its nearest neighbour of each element within the cutoff, by pair."""
-    symbols = np.array(structure.atoms.get_chemical_symbols())
-    first, second, distances = neighbor_list('ijd', structure.atoms, cutoff)
-    found = {}
-    for one, other in pairs_between(structure.elements):
-        shortest = np.full(len(symbols), np.inf)
-        between = ((symbols[first] == one) & (symbols[second] == other)) | (
-            (symbols[first] == other) & (symbols[second] == one)
-        )
-        np.minimum.at(shortest, first[between], distances[between])
-        if np.isfinite(shortest).any():
-            found[one, other] = shortest[np.isfinite(shortest)]
-    return found
+def _parameters(pair: Pair, repulsion: float, attraction: float, cutoff: float) -> LjPair:
+    if repulsion == 0:
+        contact = sum(float(covalent_radii[atomic_numbers[element]]) for element in pair)
+        return LjPair(epsilon=LEAST_EPSILON, sigma=min(contact, SWITCH * cutoff))
+    epsilon = max(attraction**2 / (4 * repulsion), LEAST_EPSILON)
+    sigma = min((repulsion / (4 * epsilon)) ** (1 / 12), SWITCH * cutoff)
+    return LjPair(epsilon=repulsion / (4 * sigma**12), sigma=sigma)
