@@ -1,8 +1,8 @@
 """Delta learning: linear ACE alone, with core repulsion, and beside a fitted Lennard-Jones baseline.
 
-Training and test sets are those of ``linear_fit.py``. Beside the errors on the test set there is what a baseline is said
-to be for, the energy where no data are: the two closest atoms of the training set are pushed together to 0.8 of their
-distance, and the energy of the whole frame is compared with the teacher's.
+Training and test sets are those of ``linear_fit.py``. Beside the errors on the test set there is what a baseline is
+said to be for, the energy where no data are: the two closest atoms of the training set are pushed together to 0.8 of
+their distance, and the energy of the whole frame is compared with the teacher's.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main() -> None:
         for (size, variant), cells in compare(name, options.sizes, options.seeds).items()
     ]
     parts = [
-        f'Seeds {", ".join(map(str, options.seeds))} (of frames and splits): median (smallest-largest). Root mean square '
-        'errors of the test set. "Forces left": what the fit is shown of the root mean square force of its training '
+        f'Seeds {", ".join(map(str, options.seeds))} (of frames and splits): median (smallest-largest). Root mean '
+        'square errors of the test set. "Forces left": what the fit is shown of the root mean square force of its training '
         f'set. "At {PUSHED} d": the two closest atoms of the training set, d apart, are pushed together to {PUSHED} d; '
         "energy of the whole frame minus the teacher's, and by how much the teacher's own rises: below minus the rise "
         'lies a hole. Milliseconds (CPU) are those of energy and forces of a test frame. "lj, core" has pacemaker\'s '

@@ -44,7 +44,7 @@ def case_inputs(store_structures, copper_frames, copper_dataset, active_set):
     manifest = store_structures(copper_frames[:3])
     level = LevelOfTheoryData.get_or_create({'type': 'ase', 'calculator': {'type': 'emt'}})
     files = {'potential.yaml', 'potential.asi', 'potential.yace'}
-    metrics = {'input.yaml', 'log.txt', 'metrics.txt', 'test_metrics.txt'}
+    metrics = {'input.yaml', 'log.txt', 'metrics.txt', 'test_metrics.txt', 'baseline.json'}
     interim = {'potential.yaml', 'interim.yaml', 'interim_potential_0.yaml', 'target_potential.yaml'}
     return {
         'ase_label': (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import pytest
@@ -18,13 +19,15 @@ E0 = {'Cu': 3.51, 'Al': 3.28}
 def case(make_job, parse, recorded, tmp_path):
     """Function that parses a recorded case, without the files named and with further big files."""
 
-    def run(name, without=(), **files):
+    def run(name, without=(), baseline=None, **files):
         source = recorded / 'pace_train' / name
         kept = {file: (source / file).read_text() for file in KEPT if (source / file).is_file() and file not in without}
         kept |= {f'traincraft.{end}': (source / f'std{end}.txt').read_text() for end in ('out', 'err') if not without}
         for file in ('potential.yaml', 'interim.yaml'):
             if (source / file).is_file() and file not in without:
                 shutil.copy(source / file, tmp_path)
+        if baseline is not None:
+            kept['baseline.json'] = json.dumps(baseline)
         for file, content in files.items():
             (tmp_path / f'{file}.yaml').write_text(content)
         training = {'type': 'pace', 'cutoff': 5.0, 'baseline': 'zbl'}
@@ -66,6 +69,15 @@ def test_out_of_walltime_keeps_the_interim_potential(case):
     assert set(parsed.outputs) == {'interim', 'history', 'summary'}
     assert parsed.outputs['interim'].metrics['end'] == 'walltime'
     assert len(parsed.outputs['history']['train']) > 10
+
+
+@pytest.mark.parametrize(
+    ('name', 'output'), [('finished', 'potential'), ('walltime', 'interim'), ('killed', 'interim')]
+)
+def test_the_baseline_that_was_fitted_is_kept_however_it_ended(case, name, output):
+    baseline = {'type': 'lj', 'pairs': {'Cu-Cu': {'epsilon': 0.1, 'sigma': 2.2}}, 'cutoff': 5.0}
+    assert case(name, baseline=baseline).outputs[output].baseline == baseline
+    assert case(name).outputs[output].baseline == {'type': 'zbl'}
 
 
 def test_killed_keeps_the_interim_potential(case):

@@ -49,6 +49,26 @@ def test_a_foundation_of_another_cutoff_or_without_an_element(messages, foundati
     assert messages(r_max=4.5, foundation={'potential': foundation.uuid}) == {}
 
 
+def test_a_foundation_of_another_baseline(messages, foundation, tmp_path):
+    lj = {'type': 'lj', 'pairs': {'Cu-Cu': {'epsilon': 0.1, 'sigma': 2.0}}, 'cutoff': 4.0}
+    start = {'r_max': 4.5, 'foundation': {'potential': foundation.uuid}}
+    assert 'was trained with the baseline' in messages(baseline=lj, **start)['training.baseline']
+    facts = {'architecture': 'ScaleShiftMACE', 'cutoff': 4.5, 'elements': ['Cu'], 'dtype': 'float32'}
+    node = MacePotentialData(
+        [tmp_path / 'stand_in.model'], heads=[{'name': 'Default', 'e0': {'Cu': 3.5}}], baseline=lj, **facts
+    ).store()
+    start = {'r_max': 4.5, 'foundation': {'potential': node.uuid}}
+    assert 'was trained with the baseline' in messages(**start)['training.baseline']
+    assert messages(baseline=lj, **start) == {}
+    fitted = MaceTraining.model_validate({'baseline': {'type': 'lj', 'cutoff': 4.0}, **start})
+    assert trainer_of(fitted).check_start(frozenset({'Cu'}), tmp_path) == []
+    # What was fitted once is not fitted anew.
+    assert trainer_of(fitted).complete(frozenset({'Cu'}), tmp_path).section['baseline'] == lj
+    # Nothing is known of the baseline of a file.
+    found = messages(baseline=lj, r_max=4.5, foundation={'file': 'stand_in.model'})
+    assert list(found) == ['training.baseline']
+
+
 def test_a_foundation_that_is_not_there(messages, copper_dataset):
     missing = '00000000-0000-0000-0000-000000000000'
     assert 'no MACE potential' in messages(foundation={'potential': missing})['training.foundation.potential']

@@ -6,10 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from aiida_traincraft.science.structure import Structure
-from aiida_traincraft.science.training.mace.input import label_counts
+from aiida_traincraft.science.baselines import make_baseline
+from aiida_traincraft.science.structure import Structure, read_extxyz
+from aiida_traincraft.science.training.mace.input import label_counts, write_data
 from aiida_traincraft.science.worker.main import run_task
 from aiida_traincraft.science.worker.tasks import mace_data
 
@@ -43,6 +45,7 @@ CASES = {
     'element': FOUNDATION,
     'compiled': FOUNDATION,
     'damaged': FOUNDATION,
+    'baseline': {'baseline': {'type': 'lj'}},
 }
 
 
@@ -51,6 +54,8 @@ def prepare(folder, frames, training):
     counts = {'train': label_counts(frames), 'valid': label_counts(frames[:2])}
     heads = [{'name': 'Default', 'e0': {'Cu': 3.51, 'Al': 1.0}, 'counts': counts}]
     parameters = {'training': {'type': 'mace', **training}, 'heads': heads, 'device': 'cpu'}
+    for split, chosen in (('train', frames), ('valid', frames[:2])) if 'baseline' in training else ():
+        write_data(folder / 'data' / f'Default_{split}.xyz', chosen)
     (folder / 'task.json').write_text(json.dumps({'task': 'mace_data', 'parameters': parameters}))
 
 
@@ -68,6 +73,8 @@ def folders(tmp_path_factory, copper_frames, mace_python):
     aluminium.numbers[0] = 13
     for name, training in CASES.items():
         frames = [*copper_frames[:4], Structure(aluminium)] if name == 'element' else copper_frames[:4]
+        if name == 'baseline':
+            frames = [Structure(frame.atoms, frame.properties, {'weight': 3.0}) for frame in frames]
         prepare(root / name, frames, training)
         source = RECORDED / ('potential_compiled.model' if name == 'compiled' else 'potential.model')
         shutil.copy(source, root / name / 'data' / 'foundation.model')
@@ -91,6 +98,23 @@ def test_good_settings(folders):
     found = result(folders, 'good')
     assert (found['status'], found['foundation']) == ('ok', None)
     assert found['flags_checked'] > 30
+
+
+def test_mace_is_given_what_the_baseline_leaves(folders, copper_frames):
+    baseline = result(folders, 'baseline')['baseline']
+    assert baseline['pairs'].keys() == {'Cu-Cu'}
+    assert result(folders, 'good')['baseline'] == {'type': 'none'}
+    for split, frames in (('train', copper_frames[:4]), ('valid', copper_frames[:2])):
+        found = read_extxyz(folders / 'baseline' / 'data' / f'Default_{split}.xyz')
+        for left, frame in zip(found, frames, strict=True):
+            atoms = frame.atoms.copy()
+            atoms.calc = make_baseline(baseline)
+            given = left.properties
+            assert given['energy'] == pytest.approx(frame.properties['energy'] - atoms.get_potential_energy(), abs=1e-5)
+            assert np.allclose(given['forces'], frame.properties['forces'] - atoms.get_forces(), atol=1e-5)
+            assert np.allclose(given['stress'], frame.properties['stress'] - atoms.get_stress(), atol=1e-6)
+            assert left.atoms.info['config_weight'] == pytest.approx(9.0)
+    assert label_counts(found)['stress'] == 2
 
 
 def test_foundation_is_described_and_made_ready(folders, mace_python):

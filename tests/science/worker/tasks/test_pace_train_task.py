@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aiida_traincraft.science.baselines import make_baseline
 from aiida_traincraft.science.models.ace import PaceCalculator
 from aiida_traincraft.science.models.ace_file import load_basis
 from aiida_traincraft.science.structure import write_extxyz
@@ -92,6 +93,55 @@ def test_bad_input_is_found_before_pacemaker_starts(tmp_path, copper_frames, mon
     assert result['kind'] == 'bad_input'
     with pytest.raises(ValueError, match=message):
         raise ValueError(result['message'])
+
+
+LJ = {'type': 'lj', 'pairs': {'Cu-Cu': {'epsilon': 0.1, 'sigma': 2.3}}, 'cutoff': 5.0}
+
+
+@pytest.mark.parametrize('baseline', [LJ, 'lj'])
+def test_pacemaker_is_given_what_the_baseline_leaves(tmp_path, copper_frames, monkeypatch, baseline):
+    pandas = pytest.importorskip('pandas')
+    monkeypatch.setattr(pace_train, '_pacemaker', lambda: ['false'])
+    prepare(tmp_path, copper_frames[:6], training=TRAINING | {'baseline': baseline}, test=copper_frames[6:8])
+    assert run_task(tmp_path)['kind'] == 'no_result'
+    kept = json.loads((tmp_path / 'baseline.json').read_text())
+    assert kept == LJ or baseline == 'lj'
+    calculator = make_baseline(kept)
+    for name, frames in (('train', copper_frames[:6]), ('test', copper_frames[6:8])):
+        table = pandas.read_pickle(tmp_path / f'{name}.pckl.gzip', compression='gzip')
+        for (_, row), frame in zip(table.iterrows(), frames, strict=True):
+            atoms = frame.atoms.copy()
+            atoms.calc = calculator
+            left = frame.properties['energy'] - len(frame) * E0['Cu'] - atoms.get_potential_energy()
+            assert row['energy_corrected'] == pytest.approx(left, abs=1e-6)
+            assert np.allclose(row['forces'], frame.properties['forces'] - atoms.get_forces(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('asked', 'stored', 'refused'),
+    [
+        ('lj', LJ, False),
+        (LJ, LJ, False),
+        ('zbl', LJ, True),
+        (LJ, {'type': 'none'}, True),
+        ('none', {'type': 'zbl'}, False),
+    ],
+)
+@pytest.mark.parametrize('start', ['initial', 'continue'])
+def test_a_fit_goes_on_with_the_baseline_that_it_began_with(
+    tmp_path, copper_frames, monkeypatch, asked, stored, refused, start
+):
+    monkeypatch.setattr(pace_train, '_pacemaker', lambda: ['false'])
+    prepare(tmp_path, copper_frames[:6], training=TRAINING | {'baseline': asked}, start=start)
+    task = json.loads((tmp_path / 'task.json').read_text())
+    task['parameters']['baseline'] = stored
+    (tmp_path / 'task.json').write_text(json.dumps(task))
+    result = run_task(tmp_path)
+    assert ('was trained with the baseline' in result['message']) == refused
+    if not refused:
+        assert 'initial.yaml does not exist' in result['message']
+        begun = json.loads((tmp_path / 'baseline.json').read_text())
+        assert begun == (LJ if stored == LJ else {'type': asked})
 
 
 def test_failure_of_the_program_gives_its_last_words(tmp_path, copper_frames, monkeypatch):
