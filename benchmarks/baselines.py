@@ -1,8 +1,8 @@
 """Delta learning: linear ACE alone, with core repulsion, and beside a fitted Lennard-Jones baseline.
 
 Training and test sets are those of ``linear_fit.py``. Beside the errors on the test set there is what a baseline is
-said to be for, the energy where no data are: the two closest atoms of the training set are pushed together to 0.8 of
-their distance, and the energy of the whole frame is compared with the teacher's.
+said to be for, the energy where no data are: the two closest atoms of the training set are pushed together to 0.8 and
+0.6 of their distance, and the energy of the whole frame is compared with the teacher's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from aiida_traincraft.science.training.ace.linear import fit_linear, save_potent
 from aiida_traincraft.science.training.labels import subtract
 
 SIZES = (10, 40)
-PUSHED = 0.8
+PUSHED = (0.8, 0.6)
+"""Fractions of the shortest distance trained on."""
+COLUMNS = ('energy, meV/atom', 'forces, meV/Å', 'forces left', *(f'at {share} d, eV' for share in PUSHED), 'ms')
 VARIANTS = {'none': ('none', 'none'), 'zbl': ('none', 'zbl'), 'lj': ('lj', 'none'), 'lj, core': ('lj', 'zbl')}
 """What is subtracted before the fit, and whether pacemaker's core repulsion comes after it."""
 TEACHERS = {'Cu': EMT, 'CuAu': EMT, 'water': linear_fit.gfn2}
@@ -53,25 +55,12 @@ def main() -> None:
     ]
     parts = [
         f'Seeds {", ".join(map(str, options.seeds))} (of frames and splits): median (smallest-largest). Root mean '
-        'square errors of the test set. "Forces left": what the fit is shown of the root mean square force of its training '
-        f'set. "At {PUSHED} d": the two closest atoms of the training set, d apart, are pushed together to {PUSHED} d; '
-        "energy of the whole frame minus the teacher's, and by how much the teacher's own rises: below minus the rise "
-        'lies a hole. Milliseconds (CPU) are those of energy and forces of a test frame. "lj, core" has pacemaker\'s '
-        'core repulsion beside the Lennard-Jones baseline.',
-        record.table(
-            [
-                'system',
-                'frames',
-                'baseline',
-                'energy, meV/atom',
-                'forces, meV/Å',
-                'forces left',
-                f'at {PUSHED} d, eV',
-                'rise, eV',
-                'ms',
-            ],
-            rows,
-        ),
+        'square errors of the test set. "Forces left": what the fit is shown of the root mean square force of its '
+        'training set. "At 0.8 d": the two closest atoms of the training set, d apart, are pushed together to 0.8 d; '
+        "energy of the whole frame minus the teacher's, in square brackets by how much the teacher's own rises "
+        '(medians): where the first is below minus the second, there is a hole. Milliseconds (CPU) are those of energy '
+        'and forces of a test frame. "lj, core" has pacemaker\'s core repulsion beside the Lennard-Jones baseline.',
+        record.table(['system', 'frames', 'baseline', *COLUMNS], rows),
     ]
     command = f'python benchmarks/baselines.py --seeds {" ".join(map(str, options.seeds))}'
     packages = ['aiida-traincraft', 'python-ace', 'numpy', 'scipy', 'ase', 'tblite']
@@ -85,7 +74,7 @@ def compare(name: str, sizes: Sequence[int], seeds: Sequence[int]) -> dict[tuple
         train, test, e0 = linear_fit.SYSTEMS[name](seed)
         for size in sizes:
             labels = train[:size]
-            pushed, rise = push(labels, TEACHERS[name])
+            pushed = [push(labels, share, TEACHERS[name]) for share in PUSHED]
             fits: dict[str, Any] = {}
             for variant, (subtracted, core) in VARIANTS.items():
                 config = PaceLinearTraining.model_validate({'baseline': subtracted})
@@ -100,24 +89,33 @@ def compare(name: str, sizes: Sequence[int], seeds: Sequence[int]) -> dict[tuple
                     calculator = PaceCalculator(path, e0)
                 if baseline.subtracts:
                     calculator = DeltaCalculator(calculator, make_baseline(baseline))
-                row = (*errors(calculator, test), rms(left) / rms(labels), excess(calculator, pushed), rise)
-                found.setdefault((size, variant), []).append((*row, milliseconds(calculator, test[-1].atoms)))
+                energies = [excess(calculator, label) for label, _ in pushed]
+                row = (*errors(calculator, test), rms(left) / rms(labels), *energies)
+                row = (*row, milliseconds(calculator, test[-1].atoms), *(rise for _, rise in pushed))
+                found.setdefault((size, variant), []).append(row)
                 print(name, seed, size, variant, *(f'{value:.3f}' for value in row), flush=True)
-    digits = (1, 1, 2, 2, 2, 2)
-    return {
-        key: [record.spread([row[column] for row in rows], digits[column]) for column in range(len(digits))]
-        for key, rows in found.items()
-    }
+    return {key: cells(np.array(rows)) for key, rows in found.items()}
 
 
-def push(frames: Sequence[Structure], teacher: linear_fit.Teacher) -> tuple[Structure, float]:
+def cells(rows: np.ndarray) -> list[str]:
+    """Of rows (n_seeds, n_columns + rises): a cell for each column."""
+    texts = [
+        record.spread([float(value) for value in column], digits)
+        for column, digits in zip(rows.T, (1, 1, 2, 1, 1, 1), strict=False)
+    ]
+    for at in range(len(PUSHED)):
+        texts[3 + at] += f' [{np.median(rows[:, len(COLUMNS) + at]):.1f}]'
+    return texts
+
+
+def push(frames: Sequence[Structure], share: float, teacher: linear_fit.Teacher) -> tuple[Structure, float]:
     """The frame with the shortest distance, its two atoms pushed together; and the rise of its energy (eV)."""
     closest = min(frames, key=lambda frame: neighbor_list('d', frame.atoms, 4.0).min())
     first, second, distances, vectors = neighbor_list('ijdD', closest.atoms, 4.0)
     at = int(distances.argmin())
     moved = closest.atoms.copy()
-    moved.positions[first[at]] += (1 - PUSHED) / 2 * vectors[at]
-    moved.positions[second[at]] -= (1 - PUSHED) / 2 * vectors[at]
+    moved.positions[first[at]] += (1 - share) / 2 * vectors[at]
+    moved.positions[second[at]] -= (1 - share) / 2 * vectors[at]
     (label,) = linear_fit.labelled([moved], teacher)
     return label, label.properties['energy'] - closest.properties['energy']
 

@@ -12,14 +12,18 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from click.testing import CliRunner
 
 from aiida_traincraft.calculations.science_zip import science_zip
 from aiida_traincraft.cli import main
 from aiida_traincraft.science import registry
+from aiida_traincraft.science.baselines import make_baseline
 from aiida_traincraft.science.config.systems import GeometryConfig
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.geometry import build_geometry
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +104,20 @@ def test_builders_that_are_shown_are_found_checked_and_travel(folder):
         BUILD_IN_A_JOB, json.dumps(builders), 'octahedron.py', 'chain.py', folder=folder, PYTHONPATH=str(archive)
     )
     assert made.split() == ['Cu38', 'C5']
+
+
+def test_a_baseline_of_ones_own(folder):
+    (folder / 'morse.py').write_text(block('docs/pacemaker.md', 'python', 'MorseConfig'))
+    assert 'Morse potential between two elements' in traincraft('plugins', 'morse.py')
+    table = {'type': 'morse', 'elements': ['H', 'O'], 'depth': 4.6, 'distance': 0.96, 'width': 2.2, 'cutoff': 3.0}
+    dimer = Atoms('OH', [[0, 0, 0], [0, 0, 1.1]])
+    dimer.calc = make_baseline(table)
+    decay = np.exp(-2.2 * (1.1 - 0.96))
+    assert dimer.get_potential_energy() == pytest.approx(4.6 * (decay**2 - 2 * decay) * (1 - (1.1 / 3.0) ** 2) ** 2)
+    energies = [dimer.calc.get_property('energy', Atoms('OH', [[0, 0, 0], [0, 0, r]])) for r in (1.1001, 1.0999)]
+    assert dimer.get_forces()[1, 2] == pytest.approx(-(energies[0] - energies[1]) / 2e-4, abs=1e-6)
+    config = tomllib.loads(block('docs/pacemaker.md', 'toml', 'type = "lj"'))['training']
+    assert PaceLinearTraining.model_validate(config).baseline.known_pairs() == {('Cu', 'Cu')}
 
 
 def test_a_campaign_is_checked_where_aiida_was_never_set_up(folder):

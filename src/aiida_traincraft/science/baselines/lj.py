@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
@@ -37,6 +37,7 @@ class LjPair(StrictModel):
 class LjConfig(BaselineConfig):
     """Lennard-Jones potential, with energies that go smoothly to zero over the last third before the cutoff."""
 
+    core_repulsion: ClassVar[bool] = False
     type: Literal['lj'] = 'lj'
     pairs: dict[str, LjPair] = {}
     """Parameters by pair, as ``{ Cu-Cu = { epsilon = 0.4, sigma = 2.3 } }``; without any, those of all pairs are fitted
