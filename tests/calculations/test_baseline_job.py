@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 from aiida import orm
@@ -10,7 +13,10 @@ from ase.build import bulk
 
 from aiida_traincraft.calculations.functions.committees import make_committee
 from aiida_traincraft.data.potentials.mace import MacePotentialData
+from aiida_traincraft.exchange.bundle import write_bundle
 from aiida_traincraft.science.atoms.distances import shortest_distance
+from aiida_traincraft.science.config.labelling.potential import PotentialLabelling
+from aiida_traincraft.workchains.label_potential import PotentialLabeller
 
 pyace = pytest.importorskip('pyace')
 
@@ -190,6 +196,30 @@ def test_what_is_given_away_says_what_it_lacks(made, copper_frames, tmp_path, mo
         assert np.allclose(
             space['calculator'].get_property('stress', atoms), expected.get_property('stress', atoms), atol=1e-8
         )
+
+
+def test_a_bundle_tells_how_to_add_it(made, tmp_path):
+    potential = made('given')
+    folder = write_bundle(potential, tmp_path / 'bundle')
+    names = {path.name for path in folder.iterdir()}
+    assert {'potential.without_baseline.yace', 'baseline.table', 'README.md'} <= names
+    assert not {'potential.yace', 'potential.yaml'} & names
+    card = (folder / 'README.md').read_text()
+    assert '`potential.without_baseline.yace`' in card
+    assert 'add the baseline, once' in card
+    for language, lines in (('python', potential.python_lines()), ('lammps', potential.lammps_lines())):
+        assert f'```{language}\n{lines}```' in card
+    assert json.loads(re.search(r'```json\n(.*?)```', card, re.DOTALL)[1]) == GIVEN
+
+
+def test_labels_of_a_potential_are_of_a_level_with_its_baseline(made, active_set):
+    levels = []
+    for node in (made('given'), active_set.outputs.potential):
+        labeller = PotentialLabeller(PotentialLabelling(potential=node.uuid), 'labelling')
+        levels.append(labeller.level_of_theory({}, frozenset({'Cu'}))['potential'])
+    assert levels[0]['baseline'] == GIVEN
+    # As it was before there were baselines: labels of the same potential stay at the same level.
+    assert set(levels[1]) == {'type', 'files'}
 
 
 def test_a_core_repulsion_is_part_of_the_files(active_set, tmp_path):

@@ -9,6 +9,8 @@ from pydantic import ValidationError
 from aiida_traincraft.science import registry
 from aiida_traincraft.science.baselines import baseline_issues, check_continued, make_baseline
 from aiida_traincraft.science.baselines.lj import LjConfig, fit_lj, lj_curve
+from aiida_traincraft.science.campaign.checks import CHECKS
+from aiida_traincraft.science.campaign.preflight import Preflight, examine
 from aiida_traincraft.science.config.fields import parse_plugin
 from aiida_traincraft.science.config.kinds import BaselineConfig
 from aiida_traincraft.science.config.loader import parse_campaign
@@ -130,6 +132,15 @@ def test_every_pair_of_the_elements_is_needed(campaign_content):
     (issue,) = baseline_issues(training, ['Cu', 'Au'], 'training')
     assert (issue.path, 'there is nothing for Au-Au, Au-Cu' in issue.message) == ('training.baseline.pairs', True)
     assert baseline_issues(PaceLinearTraining.model_validate({'baseline': 'lj'}), ['Cu', 'Au'], 'training') == []
+
+
+def test_a_campaign_is_checked_before_it_is_stored(campaign_content, tmp_path):
+    gold = {'type': 'lj', 'pairs': {'Au-Au': {'epsilon': 0.2, 'sigma': 2.3}}}
+    campaign_content['training']['baseline'] = gold
+    campaign_content['distillation'] = {'training': {'type': 'pace_linear', 'baseline': gold}}
+    found = examine(Preflight(parse_campaign(campaign_content), tmp_path), CHECKS)
+    assert [issue.path for issue in found] == ['training.baseline.pairs', 'distillation.training.baseline.pairs']
+    assert 'there is nothing for Cu-Cu' in found[0].message
 
 
 def test_mace_has_its_own_repulsion():

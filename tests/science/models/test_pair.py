@@ -119,6 +119,23 @@ def test_a_table_gives_its_points_and_a_straight_line_below():
     assert slopes[0] < 0
 
 
+@pytest.mark.parametrize('pbc', [True, (True, False, True), False])
+def test_neighbours_are_found_anew_in_time(pbc):
+    walking, rng = make_baseline(LJ), np.random.default_rng(6)
+    atoms = alloy(pbc)
+    for step in range(40):
+        if step % 15 == 14:
+            atoms.set_cell(atoms.cell.array * 0.99, scale_atoms=True)
+        elif step % 7 == 6:
+            atoms.positions[0] += atoms.cell.array[0] if atoms.pbc[0] else 0.0
+        else:
+            atoms.positions += rng.normal(0, 0.04, atoms.positions.shape)
+        fresh = make_baseline(LJ)
+        for name in ('energy', 'forces'):
+            found, expected = (calculator.get_property(name, atoms) for calculator in (walking, fresh))
+            assert np.allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
 def test_what_is_far_away_or_without_curve_does_not_interact():
     dimer = Atoms('CuAu', [[0, 0, 0], [0, 0, 4.5]])
     dimer.calc = make_baseline(LJ)

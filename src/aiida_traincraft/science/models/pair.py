@@ -14,11 +14,13 @@ from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from aiida_traincraft.science.atoms.arrays import FloatArray
+from aiida_traincraft.science.atoms.arrays import FloatArray, IntArray
 
 Pair = tuple[str, str]
 """Two elements, alphabetical."""
 
+SKIN = 0.6
+"""Distance (Å) beyond the cutoff up to which pairs are listed, to be used again while no atom moved by half of it."""
 TABLE_POINTS = 10_000
 """Points of a curve in a table, and of LAMMPS's own: where both have as many, LAMMPS takes them as they are."""
 TABLE_BEGIN = 0.1
@@ -49,6 +51,8 @@ class PairCalculator(Calculator):  # type: ignore[misc]
     def __init__(self, curves: Mapping[Pair, PairCurve]) -> None:
         super().__init__()
         self.curves = dict(curves)
+        self._reach = max((curve.cutoff for curve in self.curves.values()), default=0.0)
+        self._listed: tuple[Atoms, IntArray, IntArray, FloatArray] | None = None
 
     def calculate(
         self,
@@ -59,8 +63,8 @@ class PairCalculator(Calculator):  # type: ignore[misc]
         """Evaluate all properties; ``stress`` (eV/Å³, ASE's sign) where the cell has a volume."""
         super().calculate(atoms, properties or ['energy'], system_changes)
         count, numbers = len(self.atoms), self.atoms.numbers
-        reach = max((curve.cutoff for curve in self.curves.values()), default=0.0)
-        first, second, distances, vectors = neighbor_list('ijdD', self.atoms, reach)
+        first, second, vectors = self._neighbours(self.atoms)
+        distances = np.linalg.norm(vectors, axis=1)
         energies, slopes = np.zeros(len(distances)), np.zeros(len(distances))
         low, high = np.minimum(numbers[first], numbers[second]), np.maximum(numbers[first], numbers[second])
         for pair, curve in self.curves.items():
@@ -76,6 +80,24 @@ class PairCalculator(Calculator):  # type: ignore[misc]
         if self.atoms.cell.rank == 3:
             virial = 0.5 * pulls.T @ vectors
             self.results['stress'] = full_3x3_to_voigt_6_stress(virial / self.atoms.get_volume())
+
+    def _neighbours(self, atoms: Atoms) -> tuple[IntArray, IntArray, FloatArray]:
+        """Pairs of atoms, with all that are within reach among them, and the vectors (Å) from first to second."""
+        if self._listed is None or not _is_near(self._listed[0], atoms):
+            first, second, images = neighbor_list('ijS', atoms, self._reach + SKIN)
+            self._listed = atoms.copy(), first, second, images @ atoms.cell.array
+        _, first, second, shifts = self._listed
+        return first, second, atoms.positions[second] - atoms.positions[first] + shifts
+
+
+def _is_near(listed: Atoms, atoms: Atoms) -> bool:
+    """Whether neighbours that were listed for one of two structures will do for the other."""
+    return (
+        np.array_equal(listed.numbers, atoms.numbers)
+        and np.array_equal(listed.pbc, atoms.pbc)
+        and np.array_equal(listed.cell.array, atoms.cell.array)
+        and bool((((listed.positions - atoms.positions) ** 2).sum(axis=1) < (SKIN / 2) ** 2).all())
+    )
 
 
 def pair_of(name: str) -> Pair:
