@@ -1,4 +1,4 @@
-"""Delta learning: linear ACE alone, with core repulsion, and beside a fitted Lennard-Jones baseline.
+"""Delta learning: linear ACE alone, with core repulsion, and beside Lennard-Jones or the teacher's own dimers.
 
 Training and test sets are those of ``linear_fit.py``. Beside the errors on the test set there is what a baseline is
 said to be for, the energy where no data are: the two closest atoms of the training set are pushed together to 0.8 and
@@ -11,7 +11,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ import numpy as np
 import record
 from ase import Atoms
 from ase.calculators.emt import EMT
+from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 
 from aiida_traincraft.science.baselines import make_baseline
 from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.models.ace import PaceCalculator
 from aiida_traincraft.science.models.delta import DeltaCalculator
+from aiida_traincraft.science.models.pair import pairs_between
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
 from aiida_traincraft.science.training.labels import subtract
@@ -35,8 +37,16 @@ from aiida_traincraft.science.training.labels import subtract
 SIZES = (10, 40)
 PUSHED = (0.8, 0.6)
 """Fractions of the shortest distance trained on."""
+DIMERS = 28
+"""Distances of each pair of elements, from 0.35 of the sum of the covalent radii to 5 Å."""
 COLUMNS = ('energy, meV/atom', 'forces, meV/Å', 'forces left', *(f'at {share} d, eV' for share in PUSHED), 'ms')
-VARIANTS = {'none': ('none', 'none'), 'zbl': ('none', 'zbl'), 'lj': ('lj', 'none'), 'lj, core': ('lj', 'zbl')}
+VARIANTS = {
+    'none': ('none', 'none'),
+    'zbl': ('none', 'zbl'),
+    'lj': ('lj', 'none'),
+    'lj, core': ('lj', 'zbl'),
+    'dimers': ('table', 'none'),
+}
 """What is subtracted before the fit, and whether pacemaker's core repulsion comes after it."""
 TEACHERS = {'Cu': EMT, 'CuAu': EMT, 'water': linear_fit.gfn2}
 
@@ -59,7 +69,8 @@ def main() -> None:
         'training set. "At 0.8 d": the two closest atoms of the training set, d apart, are pushed together to 0.8 d; '
         "energy of the whole frame minus the teacher's, in square brackets by how much the teacher's own rises "
         '(medians): where the first is below minus the second, there is a hole. Milliseconds (CPU) are those of energy '
-        'and forces of a test frame. "lj, core" has pacemaker\'s core repulsion beside the Lennard-Jones baseline.',
+        'and forces of a test frame. "lj, core" has pacemaker\'s core repulsion beside the Lennard-Jones baseline; '
+        f'"dimers" are {DIMERS} energies of the teacher for two atoms of each pair of elements alone.',
         record.table(['system', 'frames', 'baseline', *COLUMNS], rows),
     ]
     command = f'python benchmarks/baselines.py --seeds {" ".join(map(str, options.seeds))}'
@@ -77,7 +88,8 @@ def compare(name: str, sizes: Sequence[int], seeds: Sequence[int]) -> dict[tuple
             pushed = [push(labels, share, TEACHERS[name]) for share in PUSHED]
             fits: dict[str, Any] = {}
             for variant, (subtracted, core) in VARIANTS.items():
-                config = PaceLinearTraining.model_validate({'baseline': subtracted})
+                table = dimers(e0, TEACHERS[name]) if subtracted == 'table' else subtracted
+                config = PaceLinearTraining.model_validate({'baseline': table})
                 if subtracted not in fits:
                     baseline = config.baseline.fitted(labels)
                     left = subtract(labels, baseline)
@@ -106,6 +118,22 @@ def cells(rows: np.ndarray) -> list[str]:
     for at in range(len(PUSHED)):
         texts[3 + at] += f' [{np.median(rows[:, len(COLUMNS) + at]):.1f}]'
     return texts
+
+
+def dimers(e0: Mapping[str, float], teacher: linear_fit.Teacher) -> dict[str, Any]:
+    """Baseline ``table`` of the teacher's energies of two atoms."""
+    pairs = {}
+    for one, other in pairs_between(e0):
+        contact = sum(covalent_radii[atomic_numbers[element]] for element in (one, other))
+        near = np.linspace(0.35 * contact, 1.2 * contact, DIMERS - 9)
+        distances = [*near, *np.linspace(1.2 * contact, 5.0, 10)[1:]]
+        frames = [Atoms([one, other], [[0, 0, 0], [0, 0, r]], calculator=teacher()) for r in distances]
+        energies = np.array([frame.get_potential_energy() for frame in frames])
+        pairs[f'{one}-{other}'] = {
+            'r': [float(r) for r in distances],
+            'energy': [float(energy) for energy in energies - energies[-1]],
+        }
+    return {'type': 'table', 'pairs': pairs}
 
 
 def push(frames: Sequence[Structure], share: float, teacher: linear_fit.Teacher) -> tuple[Structure, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -39,6 +39,7 @@ class TablePair(StrictModel):
 class TableConfig(BaselineConfig):
     """Cubic splines through tabulated pair energies."""
 
+    core_repulsion: ClassVar[bool] = False
     type: Literal['table'] = 'table'
     pairs: dict[str, TablePair] = Field(min_length=1)
     """Curve by pair, as ``{ Cu-Cu = { r = [...], energy = [...] } }``; it ends with slope 0 at its last point and goes
