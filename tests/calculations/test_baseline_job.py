@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from aiida_traincraft.calculations.functions.committees import make_committee
+from aiida_traincraft.data.frames.pool import FramesData
 from aiida_traincraft.data.potentials.mace import MacePotentialData
 from aiida_traincraft.exchange.bundle import write_bundle
 from aiida_traincraft.science.atoms.distances import shortest_distance
@@ -170,6 +171,26 @@ def test_gamma_and_descriptors_are_those_of_what_was_learnt(potential, copper_fr
     assert calculator.descriptor(atoms).shape == (30,)
     assert calculator.projections(atoms)['Cu'].shape == (len(atoms), 30)
     assert calculator.active_coordinates(atoms)['Cu'].shape == (len(atoms), 30)
+
+
+def test_it_explores_with_the_whole_and_watches_what_was_learnt(made, run_job, copper_frames):
+    potential = made('given')
+    sampler = {'type': 'md', 'temperature': 600.0, 'steps': 20, 'n': 2, 'timestep': 4.0}
+    watch = {'lo': 1.0, 'hi': 50.0, 'check_interval': 5, 'record_interval': 10}
+    node = run_job(
+        'traincraft.sample',
+        {'runs': [{'start': 0, 'sampler': sampler, 'seed': 1}], 'calculator': None, 'watch': watch},
+        starts=FramesData([copper_frames[0].bare()]).store(),
+        potential=potential,
+    )
+    assert node.is_finished_ok, node.exit_message
+    frames, calculator = node.outputs.frames.get_frames(), potential.get_calculator()
+    assert frames
+    for frame in frames:
+        assert np.allclose(frame.properties['uncertainty'], calculator.gamma(frame.atoms), rtol=1e-6)
+        assert np.allclose(frame.properties['descriptor'], calculator.descriptor(frame.atoms))
+        energy = calculator.get_property('energy', frame.atoms)
+        assert frame.properties['energy'] == pytest.approx(energy, abs=1e-6)
 
 
 def test_what_is_given_away_says_what_it_lacks(made, copper_frames, tmp_path, monkeypatch):
