@@ -8,6 +8,7 @@ said to be for, the energy where no data are: the two closest atoms of the train
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import tempfile
 import time
@@ -21,6 +22,7 @@ import linear_fit
 import numpy as np
 import record
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
@@ -38,7 +40,8 @@ SIZES = (10, 40)
 PUSHED = (0.8, 0.6)
 """Fractions of the shortest distance trained on."""
 DIMERS = 28
-"""Distances of each pair of elements, from 0.35 of the sum of the covalent radii to 5 Å."""
+"""Distances of each pair of elements, from 0.35 of the sum of the covalent radii to 5 Å, where the curve ends at 0."""
+END = 5.0
 COLUMNS = ('energy, meV/atom', 'forces, meV/Å', 'forces left', *(f'at {share} d, eV' for share in PUSHED), 'ms')
 VARIANTS = {
     'none': ('none', 'none'),
@@ -121,18 +124,20 @@ def cells(rows: np.ndarray) -> list[str]:
 
 
 def dimers(e0: Mapping[str, float], teacher: linear_fit.Teacher) -> dict[str, Any]:
-    """Baseline ``table`` of the teacher's energies of two atoms."""
+    """Baseline ``table`` of the teacher's energies of two atoms; what does not converge is left to the spline."""
     pairs = {}
     for one, other in pairs_between(e0):
         contact = sum(covalent_radii[atomic_numbers[element]] for element in (one, other))
         near = np.linspace(0.35 * contact, 1.2 * contact, DIMERS - 9)
-        distances = [*near, *np.linspace(1.2 * contact, 5.0, 10)[1:]]
-        frames = [Atoms([one, other], [[0, 0, 0], [0, 0, r]], calculator=teacher()) for r in distances]
-        energies = np.array([frame.get_potential_energy() for frame in frames])
-        pairs[f'{one}-{other}'] = {
-            'r': [float(r) for r in distances],
-            'energy': [float(energy) for energy in energies - energies[-1]],
-        }
+        points = []
+        for distance in [*near, *np.linspace(1.2 * contact, END, 10)[1:]]:
+            atoms = Atoms([one, other], [[0, 0, 0], [0, 0, distance]], calculator=teacher())
+            with contextlib.suppress(CalculationFailed):
+                points.append((float(distance), float(atoms.get_potential_energy() - e0[one] - e0[other])))
+        # Of atoms that far apart.
+        rest = points.pop()[1] if points[-1][0] == END else 0.0
+        distances, energies = zip(*points, (END, rest), strict=True)
+        pairs[f'{one}-{other}'] = {'r': list(distances), 'energy': [energy - rest for energy in energies]}
     return {'type': 'table', 'pairs': pairs}
 
 
