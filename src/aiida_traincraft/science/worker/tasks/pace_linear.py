@@ -29,8 +29,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``radial_basis``, ``n_structures``, ``ridge`` and
         ``scan`` (the ridges tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and
         ``holdout`` errors (eV/atom, eV/Å, eV/Å³), ``worse_than_constant`` (where, in words, see
-        :meth:`~aiida_traincraft.science.training.ace.linear.LinearFit.worse_than_constant`), ``shortest`` distances (Å)
-        per pair, and ``fit_seconds``.
+        :meth:`~aiida_traincraft.science.training.ace.linear.LinearFit.worse_than_constant`), ``shortest`` distances and
+        ``onsets`` of the core repulsion (Å) per pair, and ``fit_seconds``.
 
     Raises
     ------
@@ -60,5 +60,6 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'holdout': None if fit.holdout is None else asdict(fit.holdout),
         'worse_than_constant': fit.worse_than_constant(),
         'shortest': {'-'.join(pair): distance for pair, distance in sorted(fit.shortest.items())},
+        'onsets': {'-'.join(pair): distance for pair, distance in sorted(fit.onsets.items())},
         'fit_seconds': round(time.monotonic() - begin, 3),
     }

@@ -31,6 +31,7 @@ from aiida_traincraft.science.training.ace.basis import basis_config, function_c
 from aiida_traincraft.science.training.ace.lift import lift
 from aiida_traincraft.science.training.ace.linear import fit_linear
 from aiida_traincraft.science.training.ace.pacemaker import pacemaker_input, read_metrics, write_data, write_input
+from aiida_traincraft.science.training.ace.repulsion import repelling_onsets
 from aiida_traincraft.science.training.labels import check_labels
 
 STARTS = ('warm', 'initial', 'cold', 'continue')
@@ -121,8 +122,10 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not stopped:
         potential = import_pyace().BBasisConfiguration(str(result))
         if config.baseline == 'zbl':
-            shortest = shortest_distances((item.atoms for item in train), config.cutoff)
-            add_core_repulsion(potential, list(basis.elements_name), shortest)
+            frames = [item.atoms for item in train]
+            shortest = shortest_distances(frames, config.cutoff)
+            onsets = repelling_onsets(basis, frames, shortest)
+            add_core_repulsion(potential, onsets)
         write_potential(potential, folder / 'potential.yaml', e0)
     return {
         'end': 'walltime' if stopped else 'finished',
