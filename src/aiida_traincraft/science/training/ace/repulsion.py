@@ -21,6 +21,8 @@ from aiida_traincraft.science.training.ace.evidence import Posterior
 
 LEAST_RISE = 0.001
 """Energy (eV) by which each step inwards has to rise."""
+LARGEST_FALL = 0.01
+"""Energy (eV) by which a step of a potential that cannot be bound may fall."""
 SLACK = 1e-5
 """What may lack of a bound, as a fraction of the standard deviation that the data leave there."""
 RAISES = 4
@@ -58,15 +60,22 @@ def repulsion_bounds(
         core = (1.0 - shares) * [step.core for step in way.steps]
         energies = shares[:, :, None] * steps
         near = [step.nearest_pair(onsets) for step in way.steps]
-        for index in range(way.rising, len(shares)):
+        for index in range(1, len(shares)):
             rises, added = energies[index] - energies[index - 1], core[index] - core[index - 1]
             bare = shares[index] == 1.0
+            if index < way.rising and bare.all():
+                continue
             # Where all come closer, the repulsion of a few must not pay for a fall of the others.
             for group in [bare, ~bare] if way.is_compressed else [np.ones_like(bare)]:
                 if group.any():
                     found.append(rises[group].sum(axis=0))
                     least.append(LEAST_RISE - added[group].sum())
                     pairs.append(near[index])
+            # What the core repulsion takes over from is not above it.
+            if (shares[index][~bare] > 0.0).any():
+                found.append(-steps[index][~bare].sum(axis=0))
+                least.append(-way.steps[index].core[~bare].sum())
+                pairs.append(near[index])
         if bent:
             last = int((shares == 1.0).all(axis=1).sum())
             bends = np.diff(energies[:last].sum(axis=1), n=2, axis=0)
@@ -141,7 +150,8 @@ def repelling_onsets(basis: Any, frames: Sequence[Atoms], shortest: Mapping[Pair
 
     def falls(onsets: Mapping[Pair, float]) -> tuple[FloatArray, list[Pair]]:
         bounds = repulsion_bounds(ways, energies, onsets, bent=False)
-        return np.maximum(0.0, bounds.least - bounds.rows[:, 0]), bounds.pairs
+        lacking = bounds.least - bounds.rows[:, 0]
+        return np.where(lacking > LARGEST_FALL, lacking, 0.0), bounds.pairs
 
     return _lowest(core_onsets(list(basis.elements_name), shortest), shortest, falls)
 
