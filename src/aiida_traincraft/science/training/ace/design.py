@@ -80,6 +80,26 @@ class RowBuilder:
             stress=self._stress_rows(ready, environment) if stress else None,
         )
 
+    def projections(self, atoms: Atoms) -> dict[str, FloatArray]:
+        """B-basis projections of the atoms of each element of the basis, (n_element_atoms, n_functions).
+
+        Raises
+        ------
+        ValueError
+            If the structure cannot be evaluated (see :func:`prepare_atoms`).
+        """
+        check_species(atoms, self.elements)
+        ready = prepare_atoms(atoms, self.basis.cutoffmax)
+        environment = self._environment(
+            ready, cutoff=self.basis.cutoffmax, elements_mapper_dict=self.basis.elements_to_index_map
+        )
+        self._calculator.compute(environment, compute_projections=True)
+        symbols, rows = np.array(ready.get_chemical_symbols()), self._calculator.projections
+        return {
+            element: np.array([rows[atom] for atom in np.flatnonzero(symbols == element)], float).reshape(-1, count)
+            for element, count in self.counts.items()
+        }
+
     def _energy_row(self, atoms: Atoms) -> FloatArray:
         """Mean over all atoms of the projections, each in its element's columns."""
         symbols = np.array(atoms.get_chemical_symbols())
