@@ -55,9 +55,19 @@ def main() -> None:
         f'per element, seeds {", ".join(map(str, options.seeds))} (of frames and draws): median (smallest-largest) of '
         'root mean square errors, on other frames of the same kinds and elsewhere (hotter, more strained, other '
         'compositions, a surface). "Log-volume" is that of the information matrix, less that of the structures drawn '
-        'by chance. Seconds are CPU of the choice.',
+        'by chance. Seconds are CPU of the choice, projections included.',
         record.table(
-            ['system', 'N', 'choice', 'energy, meV/atom', 'forces, meV/Å', 'forces elsewhere', 'log-volume', 'seconds'],
+            [
+                'system',
+                'N',
+                'choice',
+                'atoms',
+                'energy, meV/atom',
+                'forces, meV/Å',
+                'forces elsewhere',
+                'log-volume',
+                'seconds',
+            ],
             rows,
         ),
     ]
@@ -79,7 +89,8 @@ def compare(name: str, frames: int, sizes: Sequence[int], seeds: Sequence[int]) 
             seconds = time.process_time() - begin
             fit = fit_linear([pool[i] for i in sorted(picked)], config, e0, seed, report=lambda line: None)
             energy, forces = errors(fit, alike, e0)
-            values = (energy, forces, errors(fit, elsewhere, e0)[1], volume, seconds)
+            atoms = sum(len(pool[index]) for index in picked)
+            values = (energy, forces, errors(fit, elsewhere, e0)[1], volume, seconds, atoms)
             found.setdefault((size, method), []).append(values)
             told = ' '.join(f'{value:.2f}' for value in values)
             print(f'{name} seed {seed} {size} {method}: {told}', flush=True)
@@ -91,7 +102,8 @@ def compare(name: str, frames: int, sizes: Sequence[int], seeds: Sequence[int]) 
             gains = [one[3] - other[3] for one, other in zip(values, found[size, 'random'], strict=True)]
             volume = record.spread(gains, 0)
         seconds = f'{median(value[4] for value in values):.1f}' if method in ('greedy', 'maxvol') else '-'
-        rows.append((size, method, [*columns, volume, seconds]))
+        atoms = f'{median(value[5] for value in values):.0f}'
+        rows.append((size, method, [atoms, *columns, volume, seconds]))
     return rows
 
 
