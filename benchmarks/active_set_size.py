@@ -43,12 +43,13 @@ def main() -> None:
     parser.add_argument('--systems', nargs='+', default=list(SYSTEMS), choices=list(SYSTEMS))
     parser.add_argument('--sizes', type=int, nargs='+', default=list(SIZES), help='structures trained on')
     parser.add_argument('--frames', type=int, default=2000, help='of the pool')
+    parser.add_argument('--test-frames', type=int, default=200, help='of the kinds of the pool')
     parser.add_argument('--results', type=Path, default=record.RESULTS, help='folder of the record')
     options = parser.parse_args()
     rows = [
         [name, size, method, *cells]
         for name in options.systems
-        for size, method, cells in compare(name, options.frames, options.sizes, options.seeds)
+        for size, method, cells in compare(name, options.frames, options.test_frames, options.sizes, options.seeds)
     ]
     parts = [
         f'Pools of {options.frames} frames of 8 to 16 atoms, labels of EMT, up to {CONFIG["max_functions"]} functions '
@@ -77,12 +78,14 @@ def main() -> None:
     record.write('active_set_size', 'The most informative structures', command, parts, packages, options.results)
 
 
-def compare(name: str, frames: int, sizes: Sequence[int], seeds: Sequence[int]) -> list[tuple[int, str, list[object]]]:
+def compare(
+    name: str, frames: int, test_frames: int, sizes: Sequence[int], seeds: Sequence[int]
+) -> list[tuple[int, str, list[object]]]:
     """Rows of the table for one system: size, way of choosing, and the other cells."""
     found: dict[tuple[int, str], list[tuple[float, ...]]] = {}
     config = PaceLinearTraining.model_validate(CONFIG)
     for seed in seeds:
-        pool, alike, elsewhere, e0 = make(name, frames, seed)
+        pool, alike, elsewhere, e0 = make(name, frames, test_frames, seed)
         for size, method in [*((size, method) for size in sizes for method in METHODS), (frames, 'all')]:
             begin = time.process_time()
             picked, volume = choose(pool, config, size, method, seed)
@@ -121,12 +124,12 @@ def choose(
 
 
 def make(
-    name: str, frames: int, seed: int
+    name: str, frames: int, test_frames: int, seed: int
 ) -> tuple[list[Structure], list[Structure], list[Structure], dict[str, float]]:
     """The pool, test frames of the same kinds, test frames elsewhere, and E0 (eV)."""
     rng, shares = np.random.default_rng(seed), SYSTEMS[name]
     pool = labelled(mixture(shares, frames, rng, every=10), EMT)
-    alike = labelled(mixture(shares, 200, rng, every=40), EMT)
+    alike = labelled(mixture(shares, test_frames, rng, every=40), EMT)
     others = [share + 0.125 if share else 0.0 for share in shares]
     far = [rattled(cell(rng.choice(others), (2, 2, 1), rng), 0.2, 0.06, rng) for _ in range(20)]
     for share in others:

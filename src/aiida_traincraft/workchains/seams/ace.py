@@ -25,10 +25,10 @@ class AceTrainer(Trainer[Ace]):
 
     def check(self, preflight: Preflight) -> list[ConfigIssue]:
         """Find out whether so few structures as asked for can hold enough atoms of each element."""
-        # A campaign may draw any number of structures from each geometry.
+        # A campaign draws any number of structures from each geometry.
         geometries = preflight.structures(preflight.config.systems)
         counts = [count_atoms([item]) for item in geometries] * atoms_needed(self.section)
-        return super().check(preflight) + self._check_least(counts)
+        return super().check(preflight) + self._check_size(counts)
 
     def check_dataset(self, dataset: DatasetData) -> list[ConfigIssue]:
         """Find out whether the dataset has so many training structures, and these enough atoms of each element."""
@@ -36,20 +36,15 @@ class AceTrainer(Trainer[Ace]):
         if size is None:
             return []
         if size > count:
-            return [
-                self.issue(
-                    'active_set_size',
-                    f'{size} of {count} training structures cannot be picked: give at most {count}, or leave it out',
-                )
-            ]
-        return self._check_least(compositions([row.label for row in dataset.rows if row.split == 'train']))
+            message = f'{size} of {count} training structures cannot be picked: give at most {count}, or leave it out'
+            return [self.issue('active_set_size', message)]
+        return self._check_size(compositions([row.label for row in dataset.rows if row.split == 'train']))
 
-    def _check_least(self, counts: Sequence[Mapping[str, int]]) -> list[ConfigIssue]:
-        size = self.section.active_set_size
-        if size is None or not counts:
+    def _check_size(self, counts: Sequence[Mapping[str, int]]) -> list[ConfigIssue]:
+        if self.section.active_set_size is None or not counts:
             return []
         try:
-            check_size(counts, self.section, size)
+            check_size(counts, self.section, min(self.section.active_set_size, len(counts)))
         except ValueError as error:
             return [self.issue('active_set_size', str(error))]
         return []

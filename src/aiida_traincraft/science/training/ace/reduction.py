@@ -228,13 +228,13 @@ def _greedy(blocks: Sequence[_Block], count: int) -> Iterator[int]:
 
 def _maxvol(blocks: Sequence[_Block], count: int) -> Iterator[int]:
     """Structures with most atoms in the active set of all atoms first, then those of the largest grades."""
-    learning = import_pyace('pyace.activelearning')
+    pyace = import_pyace('pyace.activelearning')
     members, grades = np.zeros(count, int), np.zeros(count)
     for block in blocks:
         rows = block.rows[:-1]
-        active, owners = learning.compute_active_set({0: rows}, {0: block.owners}, tol=TOLERANCE, max_iters=ITERATIONS)
+        active, owners = pyace.compute_active_set({0: rows}, {0: block.owners}, tol=TOLERANCE, max_iters=ITERATIONS)
         members += np.bincount(owners[0], minlength=count)
-        largest = np.abs(rows @ learning.compute_A_active_inverse(active)[0]).max(axis=1)
+        largest = np.abs(rows @ pyace.compute_A_active_inverse(active)[0]).max(axis=1)
         grades += np.bincount(block.owners, largest, minlength=count)
     return iter(np.lexsort((-grades, -members)).tolist())
 
