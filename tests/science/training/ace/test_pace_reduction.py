@@ -133,3 +133,12 @@ def test_atoms_without_neighbours_say_nothing(copper_frames):
     alone = Structure(Atoms('Cu'))
     picked = reduce_structures([alone, *copper_frames], CONFIG, 30).picked
     assert 0 not in picked
+
+
+@pytest.mark.parametrize('method', ['greedy', 'maxvol'])
+def test_an_element_without_neighbours_is_kept(copper_frames, method):
+    frames = []
+    for frame in copper_frames[:14]:
+        atoms = Atoms(frame.atoms.numbers, frame.atoms.positions) + Atoms('Ar', [[40.0, 0.0, 0.0]])
+        frames.append(Structure(atoms))
+    assert len(set(reduce_structures(frames, PaceLinearTraining(), 11, method).picked)) == 11

@@ -17,8 +17,8 @@ from aiida_traincraft.science.training.ace.design import RowBuilder
 
 PRIOR = 1e-8
 """What the information matrix is before any structure, with functions scaled to a mean square of 1."""
-CHUNK = 256
-"""Structures whose gains are computed together."""
+BATCH = 4096
+"""Atoms whose gains are computed together, which bounds the memory."""
 TOLERANCE, ITERATIONS = 1.01, 300
 """Of pyace's MaxVol, as pace_select has them."""
 
@@ -207,10 +207,17 @@ def _blocks(structures: Sequence[Structure], config: PaceTraining) -> list[_Bloc
 
 def _greedy(blocks: Sequence[_Block], count: int) -> Iterator[int]:
     """Structures, each with the largest gain after those before it."""
+    sizes = np.max([np.diff(block.starts) for block in blocks], axis=0)
 
     def gains(chosen: IntArray) -> FloatArray:
-        parts = [chosen[start : start + CHUNK] for start in range(0, len(chosen), CHUNK)]
-        return np.concatenate([np.sum([block.gains(part) for block in blocks], axis=0) for part in parts])
+        found, done = np.zeros(len(chosen)), 0
+        # Alike sizes go together, since all are padded to the largest.
+        order = np.argsort(-sizes[chosen], kind='stable')
+        while done < len(order):
+            part = order[done : done + max(1, BATCH // int(sizes[chosen[order[done]]]))]
+            found[part] = np.sum([block.gains(chosen[part]) for block in blocks], axis=0)
+            done += len(part)
+        return found
 
     bounds, known = gains(np.arange(count)), np.zeros(count, int)
     for step in range(count):
