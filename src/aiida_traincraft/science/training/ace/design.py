@@ -90,6 +90,19 @@ class RowBuilder:
         self._compute(ready)
         return self._atom_rows(ready)
 
+    def projections(self, atoms: Atoms) -> dict[str, FloatArray]:
+        """B-basis projections of the atoms of each element of the basis, (n_element_atoms, n_functions).
+
+        Raises
+        ------
+        ValueError
+            If the structure cannot be evaluated (see :func:`prepare_atoms`).
+        """
+        rows, symbols = self.atom_rows(atoms), np.array(atoms.get_chemical_symbols())
+        ends = np.cumsum(list(self.counts.values()))
+        blocks = zip(self.counts, np.split(rows, ends[:-1], axis=1), strict=True)
+        return {element: block[symbols == element] for element, block in blocks}
+
     def _compute(self, ready: Atoms, **kinds: bool) -> Any:
         environment = self._environment(
             ready, cutoff=self.basis.cutoffmax, elements_mapper_dict=self.basis.elements_to_index_map

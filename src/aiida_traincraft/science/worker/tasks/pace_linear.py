@@ -11,6 +11,7 @@ from aiida_traincraft.science.config.training.pace_linear import PaceLinearTrain
 from aiida_traincraft.science.structure import read_frames
 from aiida_traincraft.science.training.ace.error_bars import save_posterior
 from aiida_traincraft.science.training.ace.linear import fit_linear, save_potential
+from aiida_traincraft.science.training.ace.reduction import divide
 
 
 def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -26,9 +27,10 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``radial_basis``, ``n_structures``, ``ridge`` and
-        ``scan`` (the ridges tried), or ``noise`` (eV, eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and
-        ``holdout`` errors (eV/atom, eV/Å, eV/Å³), ``worse_than_constant`` (where, in words, see
+        ``elements``, ``cutoff`` (Å), ``n_functions`` per element, ``radial_basis``, ``n_structures`` trained on,
+        ``left_out`` (indices of the other structures), ``ridge`` and ``scan`` (the ridges tried), or ``noise`` (eV,
+        eV/Å) and ``log_evidence`` of a Bayesian fit, ``train`` and ``holdout`` errors (eV/atom, eV/Å, eV/Å³),
+        ``worse_than_constant`` (where, in words, see
         :meth:`~aiida_traincraft.science.training.ace.linear.LinearFit.worse_than_constant`), ``shortest`` distances and
         ``onsets`` of the core repulsion (Å) per pair, and ``fit_seconds``.
 
@@ -39,7 +41,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     """
     begin = time.monotonic()
     config = PaceLinearTraining.model_validate(parameters['training'])
-    structures = read_frames(folder / 'dataset.frames')
+    structures, left_out = divide(read_frames(folder / 'dataset.frames'), config)
     fit = fit_linear(
         structures, config, parameters['e0'], int(parameters['seed']), report=lambda line: print(line, flush=True)
     )
@@ -52,6 +54,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'n_functions': fit.n_functions,
         'radial_basis': fit.radial_basis,
         'n_structures': len(structures),
+        'left_out': left_out,
         'ridge': fit.ridge,
         'noise': None if fit.posterior is None else fit.posterior.noise,
         'log_evidence': None if fit.posterior is None else fit.posterior.log_evidence,

@@ -31,6 +31,7 @@ from aiida_traincraft.science.training.ace.basis import basis_config, function_c
 from aiida_traincraft.science.training.ace.lift import lift
 from aiida_traincraft.science.training.ace.linear import fit_linear
 from aiida_traincraft.science.training.ace.pacemaker import pacemaker_input, read_metrics, write_data, write_input
+from aiida_traincraft.science.training.ace.reduction import divide
 from aiida_traincraft.science.training.ace.repulsion import repelling_onsets
 from aiida_traincraft.science.training.labels import check_labels
 
@@ -61,7 +62,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     dict
         ``end``: "finished", or "walltime" if the time was over: then ``interim.yaml`` is written and no
         ``potential.yaml``; ``history`` of errors on the train and test sets (eV/atom, eV/Å), ``loss``,
-        ``n_functions`` per element, ``cutoff`` (Å), ``elements``, ``start``.
+        ``n_functions`` per element, ``n_structures`` trained on, ``left_out`` (indices of the other structures),
+        ``cutoff`` (Å), ``elements``, ``start``.
 
     Raises
     ------
@@ -80,6 +82,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     train = read_extxyz(folder / 'dataset.extxyz')
     test = read_extxyz(folder / 'test.extxyz') if (folder / 'test.extxyz').is_file() else []
     check_labels([*train, *test], e0)
+    train, left_out = divide(train, config)
 
     for name in (PARTIAL_FILE, OUTPUT_FILE, 'log.txt', 'metrics.txt', 'test_metrics.txt'):
         (folder / name).unlink(missing_ok=True)
@@ -133,6 +136,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'history': history,
         'loss': history['train'][-1]['loss'] if history['train'] else None,
         'n_functions': n_functions(basis),
+        'n_structures': len(train),
+        'left_out': left_out,
         'elements': list(basis.elements_name),
         'cutoff': basis.cutoffmax,
     }
