@@ -177,16 +177,22 @@ def rattled(atoms: Atoms, stdev: float, strain: float, rng: np.random.Generator)
 
 
 def dynamics(
-    atoms: Atoms, temperature: float, count: int, rng: np.random.Generator, teacher: Teacher, timestep: float = 3.0
+    atoms: Atoms,
+    temperature: float,
+    count: int,
+    rng: np.random.Generator,
+    teacher: Teacher,
+    timestep: float = 3.0,
+    every: int = 30,
 ) -> list[Atoms]:
-    """Frames of a Langevin run (K, fs), 30 steps apart."""
+    """Frames of a Langevin run (K, fs), some steps apart."""
     random = np.random.RandomState(int(rng.integers(2**31)))
     moving, frames = atoms.copy(), []
     moving.calc = teacher()
     thermalize_momenta(moving, temperature_K=temperature, rng=random)
     run = Langevin(moving, timestep * units.fs, temperature_K=temperature, friction=0.02 / units.fs, rng=random)
     for _ in range(count):
-        run.run(30)
+        run.run(every)
         frames.append(moving.copy())
     return frames
 

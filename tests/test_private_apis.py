@@ -295,6 +295,7 @@ TABLE = (
         (
             'science/models/ace_file.py',
             'science/training/ace/linear.py',
+            'science/training/ace/reduction.py',
             'science/worker/tasks/pace_train.py',
         ),
     ),
@@ -315,6 +316,18 @@ TABLE = (
         'an empty basis',
         ('science/training/ace/basis.py',),
         ('potential_config',),
+    ),
+    Private(
+        'pyace.activelearning:compute_active_set',
+        'MaxVol, and whose atoms it takes',
+        ('science/training/ace/reduction.py',),
+        ('A0_projections_dict', 'structure_ind_dict', 'tol', 'max_iters'),
+    ),
+    Private(
+        'pyace.activelearning:compute_A_active_inverse',
+        'extrapolation grades',
+        ('science/training/ace/reduction.py',),
+        ('A_active_set_dict',),
     ),
     Private(
         'pyace.generalfit:setup_zbl_inner_core_repulsion',

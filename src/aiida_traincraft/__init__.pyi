@@ -3,6 +3,7 @@
 from aiida_traincraft.calculations.evaluate import EvaluateCalculation as EvaluateCalculation
 from aiida_traincraft.calculations.functions.dataset_edits import filter_dataset as filter_dataset
 from aiida_traincraft.calculations.functions.dataset_edits import merge_datasets as merge_datasets
+from aiida_traincraft.calculations.functions.dataset_edits import reduce_dataset as reduce_dataset
 from aiida_traincraft.calculations.functions.dataset_edits import split_dataset as split_dataset
 from aiida_traincraft.calculations.functions.dataset_edits import weight_dataset as weight_dataset
 from aiida_traincraft.calculations.functions.datasets import extend_dataset as extend_dataset

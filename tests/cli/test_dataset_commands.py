@@ -200,3 +200,14 @@ def test_isolated_atoms_alone_are_no_dataset(refused, manifest):
     before = orm.QueryBuilder().append(orm.ProcessNode).count()
     assert 'nothing to train on: there are only 1 isolated atoms' in refused('dataset', 'create', '--import', atom.uuid)
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == before
+
+
+def test_reduce(made, refused, whole):
+    reduced = made('reduce', whole.pk, '--size', 6, '--cutoff', 4.5)
+    assert (reduced.count('train'), reduced.count('e0')) == (6, 1)
+    assert reduced.creator.inputs.dataset.uuid == whole.uuid
+    assert made('reduce', whole.pk, '--size', 6, '--cutoff', 4.5, '--method', 'maxvol').count('train') == 6
+    assert '21 structures cannot be picked of 20' in refused('dataset', 'reduce', whole.pk, '--size', 21)
+    assert 'take at least 2' in refused('dataset', 'reduce', whole.pk, '--size', 1)
+    assert "'best' is not one of" in refused('dataset', 'reduce', whole.pk, '--size', 6, '--method', 'best')
+    assert '--cutoff' in refused('dataset', 'reduce', whole.pk, '--size', 6, '--cutoff', 0)

@@ -70,3 +70,27 @@ def test_a_foundation_model_of_a_file_becomes_a_node(campaign_content, campaign_
     assert completed.section['foundation']['potential'] == node.uuid
     assert completed.section['foundation']['file'] is None
     assert node.get_content() == 'no model'
+
+
+def test_training_on_the_most_informative_structures(
+    traincraft, refused, campaign_file, campaign_content, copper_dataset
+):
+    def file(size, functions=12):
+        keys = {'type': 'pace_linear', 'cutoff': 4.0, 'functions': functions, 'active_set_size': size}
+        return campaign_file({'training': keys, 'codes': campaign_content['codes']})
+
+    result = traincraft('train', file(9), '--dataset', copper_dataset.uuid, '--in-process')
+    assert result.exit_code == 0, result.output
+    assert 'trained on 9 of 24 structures' in result.output
+    potential = orm.load_node(result.output.split()[-1])
+    active_set = potential.creator
+    assert len(active_set.inputs.fit['left_out']) == 15
+    assert active_set.inputs.fit.uuid == active_set.inputs.potential.creator.outputs.summary.uuid
+    assert active_set.outputs.descriptors.get_array('descriptors').shape[0] == 9
+    (report,) = [log for log in orm.Log.collection.get_logs_for(active_set.caller) if 'trained on' in log.message]
+    assert 'trained on 9 of 24 structures' in report.message
+    given = ('--dataset', copper_dataset.uuid)
+    output = refused('train', file(25), *given)
+    assert 'training.active_set_size: 25 of 24 training structures' in output
+    assert 'take at least 4' in refused('train', file(3, 32), *given)
+    assert 'training.active_set_size' in refused('train', file(0), *given)

@@ -10,6 +10,7 @@ from aiida_traincraft.launch.campaign_builder import builder_from_config
 from aiida_traincraft.science.campaign.geometries import check_sampling
 from aiida_traincraft.science.campaign.preflight import Preflight
 from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.workchains.seams.trainer import trainer_of
 
 MD = {'type': 'md', 'temperature': 300.0}
 RATTLE = {'type': 'rattle'}
@@ -59,3 +60,15 @@ def test_files_of_sources_go_with_the_campaign(campaign_content, campaign_file, 
     one, two = (system['geometry']['source'] for system in builder.config['systems'])
     assert (one['path'], one['paths']) == ('file_000/one.cif', None)
     assert (two['path'], two['paths']) == (None, ['file_001/two.cif', 'file_002/three.cif'])
+
+
+def test_too_few_structures_to_train_on(campaign_content, tmp_path):
+    campaign_content['training'] |= {'functions': 10, 'active_set_size': 2}
+    config = parse_campaign(campaign_content)
+    (issue,) = trainer_of(config.training).check(Preflight(config, tmp_path))
+    assert issue.path == 'training.active_set_size'
+    assert 'take at least 3' in issue.message
+    # More than there will be at first: a campaign grows.
+    campaign_content['training']['active_set_size'] = 1000
+    config = parse_campaign(campaign_content)
+    assert trainer_of(config.training).check(Preflight(config, tmp_path)) == []

@@ -22,7 +22,8 @@ WORSE = {
 
 
 def verdict(**changes):
-    return {'red': False, 'worse_than_constant': [], 'untested_systems': [], 'last': LAST, 'best': LAST} | changes
+    found = {'red': False, 'worse_than_constant': [], 'holes': [], 'untested_systems': [], 'last': LAST, 'best': LAST}
+    return found | changes
 
 
 def test_an_earlier_cycle_that_was_better_is_named_with_both_potentials():
@@ -30,6 +31,11 @@ def test_an_earlier_cycle_that_was_better_is_named_with_both_potentials():
     assert line.startswith('cycle 4 was better on the sealed test set than the last: 41.60 against 54.00 meV/Å;')
     assert 'potential aa-1, the last is bb-2' in line
     assert 'no independent figure' in line
+
+
+def test_holes_are_told():
+    lines = statements(verdict(holes=['Cu4 falls by 3 eV/atom behind a barrier, to 0.78 of its lengths']))
+    assert lines[0] == 'hole in the last potential: Cu4 falls by 3 eV/atom behind a barrier, to 0.78 of its lengths'
 
 
 def test_the_last_may_be_the_best():

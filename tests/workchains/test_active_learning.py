@@ -243,3 +243,18 @@ def test_a_system_that_cannot_be_sampled_is_named(run_campaign, make_campaign_co
     node = run_campaign(systems=[*make_campaign_content()['systems'], hopeless])
     assert node.exit_status == 400
     assert 'no frame of hopeless' in node.exit_message
+
+
+def test_a_growing_dataset_is_trained_on_up_to_its_size(run_campaign, make_campaign_content):
+    training = make_campaign_content()['training'] | {'active_set_size': 11}
+    campaign = run_campaign(training=training)
+    assert campaign.exit_status == 503
+    used = []
+    for fit in sorted(called(campaign, 'PaceLinearCalculation'), key=lambda node: node.pk):
+        summary, count = fit.outputs.summary, fit.inputs.dataset.count('train')
+        assert summary['n_structures'] + len(summary['left_out']) == count
+        used.append((count, summary['n_structures']))
+    # All at first, for there are not more.
+    assert used[0][0] <= 11 < used[-1][0]
+    assert all(trained == min(count, 11) for count, trained in used)
+    assert campaign.outputs.dataset.count('train') == used[-1][0]

@@ -11,6 +11,8 @@ from aiida.manage import get_manager
 
 from aiida_traincraft.data.potentials.pace import PacePotentialData
 from aiida_traincraft.science.config.loader import parse_campaign
+from aiida_traincraft.science.config.training.pace import PaceNonlinearTraining
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.workchains.train_pace import TrainPaceWorkChain
 
 TRAINING = {'type': 'pace', 'cutoff': 5.0, 'functions': 10, 'maxiter': 6, 'display_step': 2, 'batch_size': 8}
@@ -188,3 +190,17 @@ def test_real_fit_out_of_walltime_is_continued(
     # The second begins where the first was stopped, not where that one began.
     assert losses[1][0]['loss'] < losses[0][0]['loss']
     assert node.exit_status == 400
+
+
+@pytest.mark.slow
+def test_real_fit_to_the_most_informative_structures(run_job, pacemaker_code, copper_dataset):
+    # Both trainers leave out the same, each where its own packages are.
+    keys = {'cutoff': 5.0, 'functions': 10, 'active_set_size': 8}
+    training = PaceNonlinearTraining(maxiter=2, batch_size=8, **keys)
+    parameters = {'training': training.model_dump(mode='json'), 'start': 'warm', 'seed': 1}
+    fit = run_job('traincraft.pace_train', parameters, code=pacemaker_code, dataset=copper_dataset)
+    assert fit.is_finished_ok, fit.exit_message
+    assert fit.outputs.summary['n_structures'] == 8
+    parameters['training'] = PaceLinearTraining(**keys).model_dump(mode='json')
+    linear = run_job('traincraft.pace_linear', parameters, dataset=copper_dataset)
+    assert sorted(linear.outputs.summary['left_out']) == sorted(fit.outputs.summary['left_out'])

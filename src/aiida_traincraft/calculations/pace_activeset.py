@@ -8,7 +8,7 @@ from typing import Any
 from aiida import orm
 
 from aiida_traincraft.calculations.base import WorkerCalculation
-from aiida_traincraft.data.dataset import DatasetData
+from aiida_traincraft.data.dataset import DatasetData, iterate_rows
 from aiida_traincraft.data.potentials.pace import ASI, YACE, YAML, PacePotentialData
 from aiida_traincraft.science.structure import write_frames
 
@@ -27,12 +27,15 @@ class PaceActivesetCalculation(WorkerCalculation):
         super().define(spec)
         spec.input('potential', valid_type=PacePotentialData, help='The potential to complete.')
         spec.input('dataset', valid_type=DatasetData, help='The labels that it was trained on.')
+        spec.input('fit', valid_type=orm.Dict, required=False, help='Summary of the fit: what it left out stays out.')
         spec.output('potential', valid_type=PacePotentialData, help='The same potential with .asi and .yace.')
         spec.output('descriptors', valid_type=orm.ArrayData, help='Descriptor of every training structure.')
 
     def write_inputs(self, folder: Path) -> dict[str, Any]:
         """Write training set and potential."""
-        write_frames(folder / 'dataset.frames', self.inputs.dataset.iterate('train'))
+        left_out = set(self.inputs.fit['left_out']) if 'fit' in self.inputs else set()
+        rows = [row for row in self.inputs.dataset.rows if row.split == 'train' and row.label not in left_out]
+        write_frames(folder / 'dataset.frames', iterate_rows(rows))
         potential = self.inputs.potential
         (folder / YAML).write_bytes(potential.read_file(YAML))
         return {'e0': potential.e0}

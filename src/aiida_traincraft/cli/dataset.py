@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from aiida_traincraft.data.manifest import ManifestData
 
 MOST_LEAKS = 20
+METHOD_HELP = 'Maximise the information one by one, or rank as pace_select does.'
 WEIGHT_HELP = 'Weight of the structures of a {}; repeatable.'
 
 
 @click.group()
 def dataset() -> None:
-    """Make datasets from stored labels; split, weight, merge, filter and check them.
+    """Make datasets from stored labels; split, weight, merge, filter, reduce and check them.
 
     A dataset is named by its UUID (or the beginning of it), its PK, or the campaign whose last dataset is meant. What
     is made is a new node; the old one stays as it is.
@@ -207,6 +208,33 @@ def filter_(profile: str | None, /, name: str, **chosen: Any) -> None:
     inputs = {'dataset': node, 'filters': orm.Dict(filters)}
     _rehearse(filter_dataset, **inputs)
     _make(filter_dataset, **inputs)
+
+
+@dataset.command()
+@click.argument('name', metavar='DATASET')
+@click.option('--size', required=True, type=click.IntRange(min=1), help='Training structures that stay.')
+@click.option(
+    '--method', type=click.Choice(['greedy', 'maxvol']), default='greedy', show_default=True, help=METHOD_HELP
+)
+@click.option('--cutoff', type=click.FloatRange(1, 20, min_open=True), default=5.5, show_default=True, help='Basis, Å.')
+@click.pass_obj
+def reduce(profile: str | None, name: str, size: int, method: str, cutoff: float) -> None:
+    """Keep the most informative training structures (D-optimality over an ACE basis); needs python-ace here."""
+    from aiida import orm
+
+    from aiida_traincraft.calculations.functions.dataset_edits import check_reduction, reduce_dataset
+    from aiida_traincraft.cli import profile as profiles
+    from aiida_traincraft.science.models.pyace_import import import_pyace
+    from aiida_traincraft.science.optional import ROLES, pip_install
+
+    try:
+        import_pyace()
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f'python-ace is not installed here: {pip_install(ROLES["pace"][-1])}') from error
+    profiles.load(profile)
+    node, options = load_dataset(name), orm.Dict({'size': size, 'method': method, 'cutoff': cutoff})
+    check_reduction(node, options)
+    _make(reduce_dataset, dataset=node, options=options)
 
 
 @dataset.command()

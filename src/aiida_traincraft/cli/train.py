@@ -77,6 +77,9 @@ def _report(node: orm.ProcessNode) -> int:
         return 1
     if 'errors' in outputs:
         Console(markup=False).print(errors_table(outputs.errors.get_dict()))
+    metrics = outputs.potential.metrics
+    if left_out := metrics.get('n_left_out'):
+        click.echo(f'trained on {metrics["n_structures"]} of {metrics["n_structures"] + left_out} structures')
     click.echo(f'{outputs.potential}: UUID {outputs.potential.uuid}')
     if not node.is_finished_ok:
         click.echo(node.exit_message, err=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from aiida import orm
+from ase.formula import Formula
 
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.level_of_theory import describe_differences
@@ -199,6 +200,17 @@ def label_attributes(labels: Sequence[str], *names: str) -> Iterator[list[Any]]:
             raise ValueError(f'{len(missing)} labels are not in the database, the first is {missing[0]}')
         for uuid in chunk:
             yield found[uuid]
+
+
+def compositions(labels: Sequence[str]) -> list[dict[str, int]]:
+    """Atoms of each element, of each of some labels (UUIDs), without reading a frame.
+
+    Raises
+    ------
+    ValueError
+        If a label is not in the database.
+    """
+    return [Formula(formula).count() for (formula,) in label_attributes(labels, 'formula')]
 
 
 def without_e0(dataset: DatasetData) -> list[str]:

@@ -45,6 +45,7 @@ def train_builder_from_config(path: Path, dataset: DatasetData, test_set: Datase
     issues += check_interpreters(codes)
     issues += trainer.check_start(elements, folder)
     issues += baseline_issues(config.training, elements, 'training')
+    issues += trainer.check_dataset(dataset)
     if not dataset.count('train'):
         issues.append(ConfigIssue('dataset', f'{dataset} has nothing to train on'))
     if missing := without_e0(dataset):

@@ -103,6 +103,21 @@ class WorkerParser(Parser):
         """Store what the task reported."""
         self.out('summary', orm.Dict({key: value for key, value in result.items() if key != 'digests'}))
 
+    def name_left_out(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Replace indices of training structures that were left out by the UUIDs of their labels.
+
+        Returns
+        -------
+        dict
+            The result with only their number, for the potential itself.
+        """
+        indices = result.get('left_out', [])
+        if indices:
+            labels = [row.label for row in self.node.inputs.dataset.rows if row.split == 'train']
+            result['left_out'] = [labels[index] for index in indices]
+        short = {key: value for key, value in result.items() if key != 'left_out'}
+        return short | {'n_left_out': len(indices)}
+
     def _silent_end(self) -> str:
         """What ended a job that could not report, as far as the scheduler told AiiDA."""
         codes = CalcJob.exit_codes

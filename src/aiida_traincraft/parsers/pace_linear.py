@@ -20,12 +20,13 @@ class PaceLinearParser(WorkerParser):
         """Store the potential."""
         if result['status'] != 'ok':
             return None
+        metrics = self.name_left_out(result)
         potential = PacePotentialData(
             folder / YAML,
             e0=self.node.inputs.dataset.e0,
             cutoff=result['cutoff'],
             baseline=result['baseline'],
-            metrics=result,
+            metrics=metrics,
         )
         self.out('potential', potential)
         if (path := folder / POSTERIOR).is_file():

@@ -38,13 +38,14 @@ class PaceTrainParser(WorkerParser):
     def parse_result(self, result: dict[str, Any], folder: Path) -> ExitCode | None:
         """Store what the fit left behind, whichever way it ended."""
         result.pop('history', None)
+        metrics = self.name_left_out(result)
         self.out_summary(result)
         if result['status'] != 'ok':
             return None
         if result['end'] == 'walltime':
-            self.out('interim', self._potential(folder / INTERIM_FILE, result))
+            self.out('interim', self._potential(folder / INTERIM_FILE, metrics))
             return self.exit('ERROR_OUT_OF_WALLTIME', 'pacemaker was stopped; its interim potential is kept')
-        self.out('potential', self._potential(folder / YAML, result))
+        self.out('potential', self._potential(folder / YAML, metrics))
         return None
 
     def _metrics(self, name: str) -> list[dict[str, Any]]:

@@ -29,9 +29,10 @@ def judge(campaign: orm.WorkChainNode, cycles: Sequence[Mapping[str, Any]]) -> d
     dict
         ``red``: whether a constant is better anywhere; ``worse_than_constant``: where, with ``potential`` "last" or
         "student" beside what :func:`~aiida_traincraft.science.scoring.constant.worse_than_constant` says;
-        ``untested_systems``: names of systems to train on without a label in the test set; ``last`` and ``best``: the
-        last cycle with a scored potential, and the one with the smallest force error on the test set, each with the
-        UUID of its ``potential``, ``force_rmse`` (eV/Å) and ``energy_rmse`` (eV/atom), None before the first.
+        ``holes``: where the last potential draws atoms together that should repel, in words; ``untested_systems``:
+        names of systems to train on without a label in the test set; ``last`` and ``best``: the last cycle with a
+        scored potential, and the one with the smallest force error on the test set, each with the UUID of its
+        ``potential``, ``force_rmse`` (eV/Å) and ``energy_rmse`` (eV/atom), None before the first.
     """
     made = products(campaign)
     scores = {'last': made.get('errors'), 'student': made.get('student_errors')}
@@ -49,6 +50,7 @@ def judge(campaign: orm.WorkChainNode, cycles: Sequence[Mapping[str, Any]]) -> d
     return {
         'red': bool(worse),
         'worse_than_constant': worse,
+        'holes': made['errors'].get_dict().get('holes', []) if isinstance(made.get('errors'), orm.Dict) else [],
         'untested_systems': untested,
         'last': scored[-1] if scored else None,
         # Of equals the last.
@@ -85,6 +87,7 @@ def statements(verdict: Mapping[str, Any]) -> list[str]:
             f'worse than a constant: {row["property"]}{whose}, {factor * row["rmse"]:.2f} {unit} on {where}, '
             f'where the mean of the labels errs by {factor * row["constant"]:.2f}'
         )
+    told += [f'hole in the last potential: {hole}' for hole in verdict['holes']]
     if verdict['untested_systems']:
         names = ', '.join(verdict['untested_systems'])
         told.append(f'without a label in the test set, so that no error tells of them: {names}')

@@ -38,6 +38,10 @@ class TrainPaceBase(TraincraftWorkChain):
             'dataset': self.inputs.dataset,
             'parameters': orm.Dict(parameters),
         }
+        summary = self.ctx.fit.outputs.summary
+        if left_out := summary.get_dict().get('left_out'):
+            self.report(f'trained on {summary["n_structures"]} of {summary["n_structures"] + len(left_out)} structures')
+            inputs['fit'] = summary
         return ToContext(
             active_set=self.submit_once('active_set', CalculationFactory('traincraft.pace_activeset'), inputs)
         )

@@ -13,6 +13,7 @@ from aiida_traincraft.calculations.functions.dataset_edits import (
     filter_dataset,
     give_e0,
     merge_datasets,
+    reduce_dataset,
     split_dataset,
     weight_dataset,
 )
@@ -20,7 +21,9 @@ from aiida_traincraft.calculations.functions.gathering import gather_dataset
 from aiida_traincraft.data.dataset import DatasetData, DatasetRow, isolated_atom_energies, label_attributes
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.manifest import ManifestData
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.structure import Structure
+from aiida_traincraft.science.training.ace.reduction import reduce_structures
 
 LEVEL = 'level of the dataset operations'
 
@@ -221,3 +224,32 @@ def test_e0_that_was_calculated_elsewhere(dataset):
     for energies, message in (({'Qq': 1.0}, 'no energy of an element'), ({'Cu': 9.0}, 'two energies')):
         with pytest.raises(ValueError, match=message):
             give_e0(dataset, orm.Dict(energies))
+
+
+@pytest.mark.parametrize('method', ['greedy', 'maxvol'])
+def test_the_most_informative_structures_stay(dataset, method):
+    pytest.importorskip('pyace')
+    split = split_dataset(dataset, options())
+    settings = orm.Dict({'size': 9, 'method': method, 'cutoff': 4.5})
+    reduced, node = reduce_dataset.run_get_node(split, settings)
+    assert (reduced.count('train'), reduced.count('test'), reduced.count('e0')) == (9, 6, 1)
+    assert set(reduced.rows) < set(split.rows)
+    assert reduced.e0 == split.e0
+    assert reduced.creator.uuid == node.uuid
+    assert node.inputs.dataset.uuid == split.uuid
+    config = PaceLinearTraining(cutoff=4.5)
+    structures = split.get_structures('train')
+    picked = reduce_structures(structures, config, 9, method).picked
+    assert {row.label for row in reduced.rows if row.split == 'train'} == {
+        structures[index].provenance['label'] for index in picked
+    }
+
+
+def test_a_reduction_that_cannot_be(dataset):
+    settings = {'size': 31, 'method': 'greedy', 'cutoff': 5.0}
+    with pytest.raises(ValueError, match='31 structures cannot be picked of 30'):
+        reduce_dataset(dataset, orm.Dict(settings))
+    with pytest.raises(ValueError, match='take at least 2'):
+        reduce_dataset(dataset, orm.Dict(settings | {'size': 1}))
+    with pytest.raises(ValueError, match='active_set_method'):
+        reduce_dataset(dataset, orm.Dict(settings | {'method': 'best'}))

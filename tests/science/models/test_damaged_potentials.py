@@ -15,6 +15,7 @@ from aiida_traincraft.science.models.ace import PaceCalculator
 from aiida_traincraft.science.models.ace_check import CHECKSUM, add_checksum, check_fast, check_potential
 from aiida_traincraft.science.models.ace_file import (
     add_core_repulsion,
+    core_onsets,
     load_basis,
     n_functions,
     probe_cluster,
@@ -38,7 +39,7 @@ def potential(tmp_path_factory):
     basis = pyace.ACEBBasisSet(basis_config(training, list(E0), 15))
     basis.basis_coeffs = list(np.random.default_rng(1).normal(size=len(basis.basis_coeffs)))
     config = basis.to_BBasisConfiguration()
-    add_core_repulsion(config, list(E0), {})
+    add_core_repulsion(config, core_onsets(list(E0), {}))
     # A coarse table, which is made in a tenth of the time.
     config.deltaSplineBins = 0.01
     write_potential(config, folder / 'potential.yaml', E0)

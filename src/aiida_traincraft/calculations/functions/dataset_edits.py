@@ -1,4 +1,4 @@
-"""Datasets made from datasets: split, weighted, merged, filtered."""
+"""Datasets made from datasets: split, weighted, merged, filtered, reduced."""
 
 from __future__ import annotations
 
@@ -12,13 +12,22 @@ from aiida import orm
 from aiida.engine import calcfunction
 from ase.data import atomic_numbers
 
-from aiida_traincraft.data.dataset import DatasetData, DatasetRow, iterate_rows, join_e0, label_attributes
+from aiida_traincraft.data.dataset import (
+    DatasetData,
+    DatasetRow,
+    compositions,
+    iterate_rows,
+    join_e0,
+    label_attributes,
+)
 from aiida_traincraft.data.filters import float_numbers
 from aiida_traincraft.data.frames.label import LabelData
 from aiida_traincraft.data.reading import QUERY_CHUNK
+from aiida_traincraft.science.config.training.pace_linear import PaceLinearTraining
 from aiida_traincraft.science.datasets.near_duplicates import near_pairs
 from aiida_traincraft.science.datasets.splitting import draw_sets, join_groups
 from aiida_traincraft.science.seeds import derive_seed
+from aiida_traincraft.science.training.ace.reduction import check_size, reduce_structures
 
 GROUPINGS = ('group', 'system', 'frame')
 
@@ -190,6 +199,54 @@ def filter_dataset(dataset: DatasetData, filters: orm.Dict) -> DatasetData:
         raise ValueError(f'none of the {len(labels)} structures matches the filters {filters.get_dict()}')
     rows = [row for row in dataset.rows if row.split == 'e0' or row.label in kept]
     return DatasetData(rows, dataset.levels_of_theory, dataset.e0)
+
+
+@calcfunction
+def reduce_dataset(dataset: DatasetData, options: orm.Dict) -> DatasetData:
+    """Keep the training structures that say most of a linear ACE; test structures and isolated atoms stay.
+
+    Parameters
+    ----------
+    dataset
+        What is reduced.
+    options
+        ``size`` (training structures that stay), ``method`` ("greedy" or "maxvol", see
+        :func:`~aiida_traincraft.science.training.ace.reduction.reduce_structures`) and ``cutoff`` (Å) of the basis.
+
+    Raises
+    ------
+    ValueError
+        If an option cannot be used, there are not so many structures, or they cannot hold enough atoms of each element.
+    ModuleNotFoundError
+        If python-ace is not installed here.
+    """
+    config = check_reduction(dataset, options)
+    assert config.active_set_size is not None
+    structures = dataset.get_structures('train')
+    kept = reduce_structures(structures, config, config.active_set_size, config.active_set_method).picked
+    labels = {structures[index].provenance['label'] for index in kept}
+    rows = [row for row in dataset.rows if row.split != 'train' or row.label in labels]
+    return DatasetData(rows, dataset.levels_of_theory, dataset.e0)
+
+
+def check_reduction(dataset: DatasetData, options: orm.Dict) -> PaceLinearTraining:
+    """Find out whether :func:`reduce_dataset` could do what is asked, without reading a frame.
+
+    Returns
+    -------
+    PaceLinearTraining
+        The section of a training that would leave out the same.
+
+    Raises
+    ------
+    ValueError
+        If it could not.
+    """
+    settings = options.get_dict()
+    size, method = settings['size'], settings['method']
+    config = PaceLinearTraining(active_set_size=size, active_set_method=method, cutoff=settings['cutoff'])
+    check_size(compositions([row.label for row in dataset.rows if row.split == 'train']), config, size)
+    return config
 
 
 def _groups(rows: Sequence[DatasetRow], by: str) -> list[Any]:

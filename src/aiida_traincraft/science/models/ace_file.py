@@ -20,8 +20,8 @@ from aiida_traincraft.science.models.pyace_import import import_pyace
 
 Pair = tuple[str, str]
 
-CORE_SWITCH = 0.3
-"""Width (Å) over which the core repulsion takes over from ACE."""
+CORE_SWITCH = 1 / 6
+"""Width over which the core repulsion takes over from ACE, as a fraction of its onset."""
 CORE_MARGIN = 0.02
 """Distance (Å) that the core repulsion keeps from the shortest pair of the training set."""
 CORE_FRACTION = 0.7
@@ -87,16 +87,37 @@ def core_onsets(elements: list[str], shortest: Mapping[Pair, float]) -> dict[Pai
     """
     onsets = {}
     for pair in combinations_with_replacement(sorted(elements), 2):
-        contact = sum(covalent_radii[atomic_numbers[element]] for element in pair)
-        onsets[pair] = float(min(shortest.get(pair, np.inf) - CORE_MARGIN, CORE_FRACTION * contact))
+        onsets[pair] = float(min(shortest.get(pair, np.inf) - CORE_MARGIN, CORE_FRACTION * contact(pair)))
     return onsets
 
 
-def add_core_repulsion(config: Any, elements: list[str], shortest: Mapping[Pair, float]) -> None:
-    """Add the universal ZBL repulsion at short distances to a ``BBasisConfiguration``, in place."""
-    index = {element: number for number, element in enumerate(sorted(elements))}
-    onsets = {(index[a], index[b]): onset for (a, b), onset in core_onsets(elements, shortest).items()}
-    import_pyace('pyace.generalfit').setup_zbl_inner_core_repulsion(config, onsets, dr_in=CORE_SWITCH)
+def contact(pair: Pair) -> float:
+    """Sum of the covalent radii (Å) of a pair (Cordero et al., Dalton Trans., 2832 (2008))."""
+    return float(sum(covalent_radii[atomic_numbers[element]] for element in pair))
+
+
+def add_core_repulsion(config: Any, onsets: Mapping[Pair, float]) -> None:
+    """Add the universal ZBL repulsion at short distances to a ``BBasisConfiguration``, in place.
+
+    Parameters
+    ----------
+    config
+        The potential.
+    onsets
+        Distance (Å) of every pair of its elements (alphabetical) below which it begins to take over from ACE; see
+        :func:`core_onsets`.
+    """
+    # pyace hands out copies: they must be assigned back.
+    blocks = config.funcspecs_blocks
+    for block in blocks:
+        first, *others = sorted(block.block_name.split())
+        if len(others) > 1:
+            continue
+        block.r_in = onsets[first, others[0] if others else first]
+        block.delta_in = CORE_SWITCH * block.r_in
+        block.core_rep_parameters, block.inner_cutoff_type = [1.0, 1.0], 'zbl'
+        block.rho_cut, block.drho_cut = 1.0, 1.0
+    config.funcspecs_blocks = blocks
 
 
 def remove_core_repulsion(config: Any) -> None:

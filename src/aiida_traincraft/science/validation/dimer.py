@@ -97,7 +97,7 @@ class Dimer(Validator):
             energies -= energies[0]
             bonded = distances >= INNERMOST_BOND * bond_length(pair.split('-'))
             bottom = int(energies[bonded].argmin())
-            falls = _falls(energies, distances <= bond_length(pair.split('-')))
+            falls = fall_inwards(energies, distances <= bond_length(pair.split('-')))
             hole, wall = float(falls.max()), float(energies[-1] - energies.min())
             row = [pair, float(distances[bottom]), -float(energies[bottom]), hole, wall]
             for column, value in zip(pairs.values(), row, strict=True):
@@ -113,7 +113,7 @@ class Dimer(Validator):
         return findings
 
 
-def _falls(energies: FloatArray, inside: BoolArray) -> FloatArray:
+def fall_inwards(energies: FloatArray, inside: BoolArray) -> FloatArray:
     """How far (eV) the energy falls further inwards, behind a barrier; 0 outside of the sum of the radii.
 
     Energies go from the largest to the smallest distance. What falls without a barrier is the well itself.

@@ -69,6 +69,10 @@ class Trainer(Seam[Training]):
         """
         return []
 
+    def check_dataset(self, dataset: DatasetData) -> list[ConfigIssue]:
+        """Find out why a training on a dataset that is there would fail; a campaign's is not there yet."""
+        return []
+
 
 def trainer_of(section: TrainerConfig, place: str = 'training', explores: bool = True) -> Trainer[Any]:
     """Hooks of the trainer that a section stands for; ``explores``: whether its potential drives explorations."""

@@ -211,7 +211,7 @@ def test_shortest_distances_of_each_pair():
 def test_core_repulsion_can_be_removed(fit, tmp_path):
     basis = fit.basis.copy()
     basis.save(str(tmp_path / 'before.yaml'))
-    add_core_repulsion(basis, ['Cu'], {})
+    add_core_repulsion(basis, core_onsets(['Cu'], {}))
     assert basis.funcspecs_blocks[0].inner_cutoff_type == 'zbl'
     remove_core_repulsion(basis)
     basis.save(str(tmp_path / 'after.yaml'))

@@ -30,6 +30,9 @@ Radials = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
 Momenta = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
+ReductionMethod = Literal['greedy', 'maxvol']
+
+
 class PaceTraining(TrainerConfig):
     """What linear and nonlinear ACE share: the basis."""
 
@@ -63,6 +66,10 @@ class PaceTraining(TrainerConfig):
     """With ``regression = "ridge"``: strengths tried on the hold-out set; the best is used with all data."""
     holdout_fraction: float = Field(default=0.15, gt=0, lt=0.9)
     """Fraction of the training structures held out: for the ridge, and for the errors that are told."""
+    active_set_size: Annotated[int, Field(ge=1)] | None = None
+    """Number of structures to train on, the most informative ones; all without it, or as long as there are not more."""
+    active_set_method: ReductionMethod = 'greedy'
+    """How they are found: "greedy" maximises the information one by one, "maxvol" ranks as pace_select does."""
 
     def neighbour_cutoff(self) -> float:
         """The radial cutoff."""

@@ -66,11 +66,8 @@ class RowBuilder:
         """
         check_species(atoms, self.elements)
         ready = prepare_atoms(atoms, self.basis.cutoffmax)
-        environment = self._environment(
-            ready, cutoff=self.basis.cutoffmax, elements_mapper_dict=self.basis.elements_to_index_map
-        )
-        self._calculator.compute(environment, compute_projections=True, compute_b_grad=True)
-        energy = self._energy_row(ready)
+        environment = self._compute(ready, compute_b_grad=True)
+        energy = self._atom_rows(ready).mean(axis=0)
         if not energy.any() and any(len(near) for near in environment.neighbour_list):
             raise RuntimeError(f'pyace gave no projections for {atoms.get_chemical_formula()}, which has neighbours')
         forces = np.asarray(self._calculator.forces_bfuncs, float)
@@ -80,18 +77,46 @@ class RowBuilder:
             stress=self._stress_rows(ready, environment) if stress else None,
         )
 
-    def _energy_row(self, atoms: Atoms) -> FloatArray:
-        """Mean over all atoms of the projections, each in its element's columns."""
-        symbols = np.array(atoms.get_chemical_symbols())
-        projections = self._calculator.projections
-        blocks = []
-        for element in self.elements:
-            chosen = np.flatnonzero(symbols == element)
-            block = np.zeros(self.counts[element])
-            if len(chosen):
-                block = np.sum([projections[atom] for atom in chosen], axis=0)
-            blocks.append(block)
-        return np.asarray(np.concatenate(blocks) / len(atoms), dtype=float)
+    def atom_rows(self, atoms: Atoms) -> FloatArray:
+        """Rows (n_atoms, n) of the energies of atoms: times the coefficients gives eV.
+
+        Raises
+        ------
+        ValueError
+            If the structure cannot be evaluated (see :func:`prepare_atoms`).
+        """
+        check_species(atoms, self.elements)
+        ready = prepare_atoms(atoms, self.basis.cutoffmax)
+        self._compute(ready)
+        return self._atom_rows(ready)
+
+    def projections(self, atoms: Atoms) -> dict[str, FloatArray]:
+        """B-basis projections of the atoms of each element of the basis, (n_element_atoms, n_functions).
+
+        Raises
+        ------
+        ValueError
+            If the structure cannot be evaluated (see :func:`prepare_atoms`).
+        """
+        rows, symbols = self.atom_rows(atoms), np.array(atoms.get_chemical_symbols())
+        ends = np.cumsum(list(self.counts.values()))
+        blocks = zip(self.counts, np.split(rows, ends[:-1], axis=1), strict=True)
+        return {element: block[symbols == element] for element, block in blocks}
+
+    def _compute(self, ready: Atoms, **kinds: bool) -> Any:
+        environment = self._environment(
+            ready, cutoff=self.basis.cutoffmax, elements_mapper_dict=self.basis.elements_to_index_map
+        )
+        self._calculator.compute(environment, compute_projections=True, **kinds)
+        return environment
+
+    def _atom_rows(self, atoms: Atoms) -> FloatArray:
+        """Projections of each atom, in the columns of its element."""
+        starts = dict(zip(self.elements, np.cumsum([0, *self.counts.values()]), strict=False))
+        rows = np.zeros((len(atoms), sum(self.counts.values())))
+        for row, symbol, values in zip(rows, atoms.symbols, self._calculator.projections, strict=True):
+            row[starts[symbol] : starts[symbol] + self.counts[symbol]] = values
+        return rows
 
     def _stress_rows(self, atoms: Atoms, environment: Any) -> FloatArray:
         """Central differences of the energy row in each strain: σ = (1/V) ∂E/∂ε.
@@ -108,7 +133,7 @@ class RowBuilder:
                 strain[second, first] += sign * STRAIN / 2
                 environment.x = positions + positions @ strain
                 self._calculator.compute(environment, compute_projections=True)
-                energies.append(self._energy_row(atoms))
+                energies.append(self._atom_rows(atoms).mean(axis=0))
             rows.append((energies[0] - energies[1]) / (2 * STRAIN))
         environment.x = positions
         return np.asarray(np.array(rows) * len(atoms) / atoms.get_volume(), dtype=float)

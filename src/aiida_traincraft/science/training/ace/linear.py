@@ -11,13 +11,20 @@ import numpy as np
 
 from aiida_traincraft.science.atoms.arrays import FloatArray
 from aiida_traincraft.science.config.training.base import PaceTraining
-from aiida_traincraft.science.models.ace_file import Pair, add_core_repulsion, shortest_distances, write_potential
+from aiida_traincraft.science.models.ace_file import (
+    Pair,
+    add_core_repulsion,
+    core_onsets,
+    shortest_distances,
+    write_potential,
+)
 from aiida_traincraft.science.models.pyace_import import import_pyace
 from aiida_traincraft.science.scoring.constant import NOISE
 from aiida_traincraft.science.structure import Structure
 from aiida_traincraft.science.training.ace.basis import basis_config, function_count, radial_bases, roughness
 from aiida_traincraft.science.training.ace.design import RowBuilder
 from aiida_traincraft.science.training.ace.evidence import Kind, Posterior, condition, fit_evidence, triangular
+from aiida_traincraft.science.training.ace.repulsion import bound_fit, most_probable
 from aiida_traincraft.science.training.labels import check_labels, cohesive_energy
 
 MIN_STRUCTURES_FOR_HOLDOUT = 5
@@ -80,6 +87,8 @@ class LinearFit:
         than three structures in it.
     shortest
         Shortest distance (Å) of each pair of elements within the cutoff.
+    onsets
+        Distance (Å) of each pair of elements below which a core repulsion takes over.
     """
 
     basis: Any
@@ -93,6 +102,7 @@ class LinearFit:
     holdout: FitErrors | None
     constant: FitErrors | None
     shortest: dict[Pair, float]
+    onsets: dict[Pair, float]
 
     def worse_than_constant(self) -> list[str]:
         """Where a constant errs less on the hold-out set, in words; empty where too few were held out to tell."""
@@ -184,10 +194,18 @@ def fit_linear(
             radials, builder, blocks, posterior = other
     held, kept = _split(blocks, linear.holdout_fraction, np.random.default_rng(seed))
     ridge, scan, holdout = None, [], None
+    frames = [structure.atoms for structure in structures]
+    shortest = shortest_distances(frames, linear.cutoff)
+    onsets = core_onsets(elements, shortest)
     if posterior is not None:
-        coefficients = posterior.mean
+        bounds = None
+        if linear.baseline.core_repulsion:
+            n_labels = sum(len(block.target) for block in blocks)
+            bounds, onsets = bound_fit(builder, posterior, frames, shortest, n_labels)
+        coefficients, _ = most_probable(posterior, bounds)
         if held:
-            holdout = _errors(held, condition(_kinds(kept, weights), posterior.noise, posterior.precision).mean)
+            without = condition(_kinds(kept, weights), posterior.noise, posterior.precision)
+            holdout = _errors(held, most_probable(without, bounds)[0])
             report(f'without the hold-out set, on it: {_describe(holdout)}')
     else:
         ridges = sorted(linear.ridge)
@@ -211,7 +229,8 @@ def fit_linear(
         train=train,
         holdout=holdout,
         constant=_constant(held, kept) if len(held) >= MIN_HELD_FOR_VERDICT else None,
-        shortest=shortest_distances((structure.atoms for structure in structures), linear.cutoff),
+        shortest=shortest,
+        onsets=onsets,
     )
 
 
@@ -219,7 +238,7 @@ def save_potential(fit: LinearFit, path: Path, config: PaceTraining, e0: Mapping
     """Write the potential (``.yaml``) with the core repulsion that the config asks for, and E0 as metadata."""
     basis = fit.basis.copy()
     if config.baseline.core_repulsion:
-        add_core_repulsion(basis, list(fit.n_functions), fit.shortest)
+        add_core_repulsion(basis, fit.onsets)
     write_potential(basis, path, e0)
 
 

@@ -9,6 +9,7 @@ from aiida_traincraft.science import registry
 from aiida_traincraft.science.calculators.potential import load_potential
 from aiida_traincraft.science.scoring.evaluation import evaluate
 from aiida_traincraft.science.structure import read_frames, write_frames
+from aiida_traincraft.science.validation.compression import find_holes
 
 DATASET_FILE = 'dataset.frames'
 PREDICTIONS_FILE = 'predictions.frames'
@@ -29,6 +30,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     -------
     dict
         See :func:`aiida_traincraft.science.scoring.evaluation.evaluate`; uncertainties wherever the potential has them.
+        ``holes``: where atoms that come closer and closer do not repel, in words, see
+        :func:`~aiida_traincraft.science.validation.compression.find_holes`.
 
     Raises
     ------
@@ -42,4 +45,6 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         structures, calculator, calculator.uncertainty is not None, report=lambda line: print(line, flush=True)
     )
     write_frames(folder / PREDICTIONS_FILE, predictions)
+    calculator.with_uncertainty = False
+    result['holes'] = find_holes(predictions, calculator) if result['overall']['energy']['n'] else []
     return result

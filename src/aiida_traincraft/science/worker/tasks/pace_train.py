@@ -35,6 +35,8 @@ from aiida_traincraft.science.training.ace.basis import basis_config, function_c
 from aiida_traincraft.science.training.ace.lift import lift
 from aiida_traincraft.science.training.ace.linear import fit_linear
 from aiida_traincraft.science.training.ace.pacemaker import pacemaker_input, read_metrics, write_data, write_input
+from aiida_traincraft.science.training.ace.reduction import divide
+from aiida_traincraft.science.training.ace.repulsion import repelling_onsets
 from aiida_traincraft.science.training.labels import check_labels, subtract
 
 STARTS = ('warm', 'initial', 'cold', 'continue')
@@ -65,8 +67,9 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     dict
         ``end``: "finished", or "walltime" if the time was over: then ``interim.yaml`` is written and no
         ``potential.yaml``; ``history`` of errors on the train and test sets (eV/atom, eV/Å), ``loss``,
-        ``n_functions`` per element, ``cutoff`` (Å), ``elements``, ``start``, and ``baseline`` with all its parameters,
-        which ``baseline.json`` holds from the beginning.
+        ``n_functions`` per element, ``n_structures`` trained on, ``left_out`` (indices of the other structures),
+        ``cutoff`` (Å), ``elements``, ``start``, and ``baseline`` with all its parameters, which ``baseline.json`` holds
+        from the beginning.
 
     Raises
     ------
@@ -85,6 +88,7 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     train = read_extxyz(folder / 'dataset.extxyz')
     test = read_extxyz(folder / 'test.extxyz') if (folder / 'test.extxyz').is_file() else []
     check_labels([*train, *test], e0)
+    train, left_out = divide(train, config)
     baseline = _baseline(config, parameters.get('baseline'), train)
     # For who is told of this run only by what it leaves behind.
     (folder / BASELINE_FILE).write_text(json.dumps(baseline.model_dump(mode='json')), encoding='utf-8')
@@ -131,8 +135,10 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     if not stopped:
         potential = import_pyace().BBasisConfiguration(str(result))
         if config.baseline.core_repulsion:
-            shortest = shortest_distances((item.atoms for item in train), config.cutoff)
-            add_core_repulsion(potential, list(basis.elements_name), shortest)
+            frames = [item.atoms for item in train]
+            shortest = shortest_distances(frames, config.cutoff)
+            onsets = repelling_onsets(basis, frames, shortest)
+            add_core_repulsion(potential, onsets)
         write_potential(potential, folder / 'potential.yaml', e0)
     return {
         'end': 'walltime' if stopped else 'finished',
@@ -140,6 +146,8 @@ def run(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
         'history': history,
         'loss': history['train'][-1]['loss'] if history['train'] else None,
         'n_functions': n_functions(basis),
+        'n_structures': len(train),
+        'left_out': left_out,
         'elements': list(basis.elements_name),
         'cutoff': basis.cutoffmax,
         'baseline': baseline.model_dump(mode='json'),
