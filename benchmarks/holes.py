@@ -64,8 +64,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = [[name, *row] for name in options.systems for row in compare(name, options.size, options.seeds)]
     parts = [
-        f'{options.size} frames, seeds {", ".join(map(str, options.seeds))}: median (smallest-largest). Forces are '
-        'root mean square errors of the hold-out set and of the test set. "Fall" is how far the energy falls inwards behind '
+        f'{options.size} frames, seeds {", ".join(map(str, options.seeds))}: median (smallest-largest). Forces: root '
+        'mean square errors of the hold-out set and of the test set. "Fall" is how far the energy falls inwards behind '
         'a barrier: per atom of a compressed crystal or molecule, and of the worst pair. "Below" is the error of the '
         f'energy that it takes to go from the shortest distance of the data to {BELOW} Å below it: of a crystal, or by '
         'one bond of a molecule. Seconds are CPU of the fit.',

@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.velocitydistribution import thermalize_momenta
 from scipy.optimize import minimize
@@ -136,6 +137,13 @@ def test_compressed_alloy(tmp_path, monkeypatch):
     assert (np.diff(truth) > 1.0).all()
     assert (np.diff(energies(calculator, compressed(ORDERED, INWARDS))) > 0).all()
     assert all(onset < fit.shortest[pair] for pair, onset in fit.onsets.items())
+    # Within the switch of some pairs, and where the core repulsion is alone.
+    for part in (0.93, 0.7):
+        (atoms,) = compressed(ORDERED, [part * min(fit.onsets.values())])
+        atoms.rattle(0.03, seed=1)
+        atoms.calc = calculator
+        assert atoms.get_forces() == pytest.approx(calculate_numerical_forces(atoms, 1e-4), rel=1e-4, abs=1e-4)
+        assert atoms.get_stress() == pytest.approx(calculate_numerical_stress(atoms, 1e-5), rel=1e-4, abs=1e-4)
     unbound(monkeypatch)
     before, hollow = trained(frames, tmp_path)
     assert energies(hollow, compressed(ORDERED, INWARDS)).min() < told[0] - 5.0
