@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -21,6 +21,8 @@ STEP, SHARE = 0.06, 0.05
 repulsion."""
 COMPRESSED, SQUEEZED = 10, 3
 """Structures that are compressed, and that have their shortest pair of each kind pushed together."""
+MOST_ATOMS = 1000
+"""Atoms of such structures together, each of which is evaluated some twenty times."""
 DIMER_BENT, DIMER_REPELS = 1.3, 0.8
 """Distances, as fractions of the sum of the covalent radii, inside which the energy of a pair alone has one minimum and
 no barrier, and inside which it repels: free pairs are bound at 0.77 (N2) to 1.2 (H2) of it, where the data of their
@@ -112,7 +114,7 @@ def _ways(
     nearest = [_nearest(atoms, reach) for atoms in frames]
     for pair, start in shortest.items():
         having = sorted((near[pair][0], index) for index, near in enumerate(nearest) if pair in near)
-        for _, index in having[:SQUEEZED]:
+        for index in _few([index for _, index in having[:SQUEEZED]], frames):
             _, first, second, vector = nearest[index][pair]
             if first != second:
                 distances = _distances(start, inner[pair])
@@ -120,13 +122,24 @@ def _ways(
     tight = {index: _tightness(near, shortest) for index, near in enumerate(nearest) if near}
     order, half = sorted(tight, key=lambda index: -tight[index]), COMPRESSED // 2
     some = dict.fromkeys([*order[:half], *order[half :: max(1, len(order) // half)]])
-    chosen = [frames[index] for index in some]
+    chosen = [frames[index] for index in _few(some, frames)]
     for atoms in [*chosen, *(_evened(atoms, reach) for atoms in chosen if atoms.pbc.all())]:
         near = _nearest(atoms, reach)
         length = min(found[0] for found in near.values())
         start, end = _tightness(near, shortest), _alone(atoms, inner, reach)
         scales = _distances(start * length, end * length) / length
         yield (_scaled(atoms, scale) for scale in scales), 1, True
+
+
+def _few(indices: Iterable[int], frames: Sequence[Atoms]) -> list[int]:
+    """Those of some structures that are not too many atoms together; at least the first."""
+    chosen: list[int] = []
+    atoms = 0
+    for index in indices:
+        atoms += len(frames[index])
+        if not chosen or atoms <= MOST_ATOMS:
+            chosen.append(index)
+    return chosen
 
 
 def _distances(start: float, end: float) -> FloatArray:
