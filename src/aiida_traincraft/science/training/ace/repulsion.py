@@ -26,7 +26,9 @@ LARGEST_FALL = 0.01
 SLACK = 1e-5
 """What may lack of a bound, as a fraction of the standard deviation that the data leave there."""
 RAISES = 4
-"""Equal steps by which an onset of the core repulsion is raised, up to the shortest distance of the data."""
+"""Equal steps by which an onset of the core repulsion is raised."""
+HOTTER = 0.3
+"""Distance (Å) that a raised onset stays below the shortest of the data: a wall there would bend hotter runs."""
 DEAREST = 0.1
 """Share of the labels' squared noise that bounds may add before a higher onset is tried."""
 
@@ -113,7 +115,7 @@ def bound_fit(
     """Bounds of a linear fit, and the lowest onsets (Å) of the core repulsion with which the data can bear them.
 
     The onset of the pair whose bounds cost most is raised, until all together add less than a tenth to the squared
-    residual of the labels, or there is none left to raise.
+    residual of the labels, or there is none left to raise: then they cost what they cost.
     """
     ways = approaches(builder.basis, frames, shortest)
     rows = [np.array([builder.atom_rows(step.atoms) for step in way.steps]) for way in ways]
@@ -123,7 +125,7 @@ def bound_fit(
         costs = most_probable(posterior, bounds)[1]
         return costs if costs.sum() > DEAREST * n_labels else np.zeros(0), bounds.pairs
 
-    onsets = _lowest(core_onsets(builder.elements, shortest), shortest, cost)
+    onsets = _lowest(core_onsets(builder.elements, shortest), shortest, HOTTER, cost)
     return repulsion_bounds(ways, rows, onsets), onsets
 
 
@@ -153,16 +155,20 @@ def repelling_onsets(basis: Any, frames: Sequence[Atoms], shortest: Mapping[Pair
         lacking = bounds.least - bounds.rows[:, 0]
         return np.where(lacking > LARGEST_FALL, lacking, 0.0), bounds.pairs
 
-    return _lowest(core_onsets(list(basis.elements_name), shortest), shortest, falls)
+    return _lowest(core_onsets(list(basis.elements_name), shortest), shortest, CORE_MARGIN, falls)
 
 
 def _lowest(
     usual: Mapping[Pair, float],
     shortest: Mapping[Pair, float],
+    room: float,
     cost: Callable[[Mapping[Pair, float]], tuple[FloatArray, list[Pair]]],
 ) -> dict[Pair, float]:
-    """Onsets (Å), raised one by one where the cost of a pair is largest until nothing costs any more."""
-    steps = {pair: (shortest.get(pair, 0.0) - CORE_MARGIN - onset) / RAISES for pair, onset in usual.items()}
+    """Onsets (Å), raised one by one where the cost of a pair is largest until nothing costs any more.
+
+    They stay some room (Å) below the shortest distances of the data.
+    """
+    steps = {pair: (shortest.get(pair, 0.0) - room - onset) / RAISES for pair, onset in usual.items()}
     raises = {pair: 0 for pair, step in steps.items() if step > 0}
     while True:
         onsets = {pair: onset + raises.get(pair, 0) * steps[pair] for pair, onset in usual.items()}
