@@ -306,7 +306,12 @@ TABLE = (
     Private(
         'pyace:PyACECalculator',
         'energy, forces and extrapolation grades',
-        ('science/models/ace.py', 'science/models/ace_file.py'),
+        (
+            'science/models/ace.py',
+            'science/models/ace_file.py',
+            'science/training/ace/approaches.py',
+            'science/training/ace/repulsion.py',
+        ),
     ),
     Private(
         'pyace:aseatoms_to_atomicenvironment', 'neighbours', ('science/training/ace/design.py',), ('atoms', 'cutoff')
@@ -328,12 +333,6 @@ TABLE = (
         'extrapolation grades',
         ('science/training/ace/reduction.py',),
         ('A_active_set_dict',),
-    ),
-    Private(
-        'pyace.generalfit:setup_zbl_inner_core_repulsion',
-        'core repulsion',
-        ('science/models/ace_file.py',),
-        ('bconf', 'min_dist_per_bond_dict', 'dr_in'),
     ),
 )
 IN_THE_TABLE = {(row.name.rpartition(':')[2].rpartition('.')[2], file) for row in TABLE for file in row.used}

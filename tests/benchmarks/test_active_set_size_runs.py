@@ -11,7 +11,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / 'benchmarks'
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_benchmark_on_a_small_pool(tmp_path):
     pytest.importorskip('pyace')
     command = [sys.executable, FOLDER / 'active_set_size.py', '--frames', '40', '--test-frames', '10']

@@ -7,10 +7,10 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from aiida_traincraft.science.atoms.arrays import Array
+if TYPE_CHECKING:
+    from aiida_traincraft.science.atoms.arrays import Array
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """What numpy and torch write; others unpack a block at once, however large it becomes."""
@@ -115,6 +115,9 @@ def read_arrays(path: Path) -> dict[str, Array]:
     Exception
         Of any kind, if the file is damaged; ValueError if it unpacks to too much.
     """
+    # A worker without numpy has to come so far that it can say so.
+    import numpy as np
+
     with zipfile.ZipFile(path) as archive:
         _check_unpacked(archive)
     with np.load(path, allow_pickle=False) as arrays:
