@@ -50,7 +50,7 @@ VARIANTS = {
     'lj, core': ('lj', 'zbl'),
     'dimers': ('table', 'none'),
 }
-"""What is subtracted before the fit, and whether pacemaker's core repulsion comes after it."""
+"""What is subtracted before the fit, and whether pacemaker's core repulsion comes after it: no fit here is bound."""
 TEACHERS = {'Cu': EMT, 'CuAu': EMT, 'water': linear_fit.gfn2}
 
 
